@@ -1,0 +1,1 @@
+"""Where was this photo taken, and why here?"""
