@@ -1,0 +1,26 @@
+"""Photos: find them, read them safely, prepare them for an image tower, shrink them for a report.
+
+Not here: anything that looks at what a photo shows.
+"""
+
+from whyhere.images._display import display_name
+from whyhere.images._find import PHOTO_SUFFIXES, StdinPhoto, find_photos
+from whyhere.images._photo import Photo, PhotoSource, open_photo
+from whyhere.images._preprocess import PreprocessSpec, preprocess
+from whyhere.images._read import MAX_BYTES, MAX_PIXELS
+from whyhere.images._thumbnail import thumbnail
+
+__all__ = [
+    "MAX_BYTES",
+    "MAX_PIXELS",
+    "PHOTO_SUFFIXES",
+    "Photo",
+    "PhotoSource",
+    "PreprocessSpec",
+    "StdinPhoto",
+    "display_name",
+    "find_photos",
+    "open_photo",
+    "preprocess",
+    "thumbnail",
+]
