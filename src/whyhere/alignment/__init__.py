@@ -1,0 +1,11 @@
+"""The Concept-Aware Alignment Module at inference, in NumPy.
+
+Image and location embeddings meet in one score, and every explanation is read off the summands of that
+same score (arXiv 2509.01910, Eq. 1 to 3). What a release uses is an `Alignment`; `load_alignment` reads it
+from the release's `model.safetensors`.
+"""
+
+from whyhere.alignment._alignment import Alignment, Contributions, ImageCode, load_alignment
+from whyhere.alignment._linear import LinearAlignment
+
+__all__ = ["Alignment", "Contributions", "ImageCode", "LinearAlignment", "load_alignment"]

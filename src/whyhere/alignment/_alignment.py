@@ -1,0 +1,96 @@
+"""The seam between the encoders and everything behind them.
+
+A release may hold any kind of alignment: the callers know this protocol and nothing more, so that the next
+release drops in without touching them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from whyhere.errors import MissingFileError
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class ImageCode:
+    """One photo as the alignment sees it.
+
+    Attributes:
+        z_img: Concept coefficients of the photo, float32, shape (k,).
+        residual: What the named concepts leave over, in the location space, float32, shape (d,).
+    """
+
+    z_img: Floats
+    residual: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Contributions:
+    """The summands of the scores of m places for one photo.
+
+    Attributes:
+        concepts: Signed contribution of every concept, float32, shape (m, k).
+        remainder: Contribution of what the concepts leave over, float32, shape (m,).
+    """
+
+    concepts: Floats
+    remainder: Floats
+
+    @property
+    def scores(self) -> Floats:
+        """Scores, float32, shape (m,): the sum of the parts, by definition."""
+        total: Floats = self.concepts.sum(axis=1, dtype=np.float64) + self.remainder
+        return total.astype(np.float32)
+
+
+class Alignment(Protocol):
+    """What turns image features into scores of places and their exact explanation."""
+
+    @property
+    def concept_ids(self) -> tuple[str, ...]:
+        """Ids of the k concepts, in the order of every array."""
+        ...
+
+    def encode_image(self, features: Floats) -> ImageCode:
+        """Project the features of one photo, shape (p,), onto the concepts."""
+        ...
+
+    def scores(self, code: ImageCode, location_embeddings: Floats) -> Floats:
+        """Score every place: location embeddings of unit length, shape (n, 512), to shape (n,)."""
+        ...
+
+    def contributions(self, code: ImageCode, location_embeddings: Floats) -> Contributions:
+        """Split the scores of a few places, shape (m, 512), into their summands."""
+        ...
+
+
+def load_alignment(path: Path, config: Mapping[str, Any]) -> Alignment:
+    """Read the alignment of a release.
+
+    Args:
+        path: The release's `model.safetensors`.
+        config: The `alignment` section of its `config.json`.
+
+    Returns:
+        The alignment.
+
+    Raises:
+        MissingFileError: The file is missing or does not fit the configuration, or `kind` is unknown.
+    """
+    from whyhere.alignment._linear import LinearAlignment
+
+    kind = config.get("kind")
+    if kind == "linear":
+        return LinearAlignment.load(path, config)
+    raise MissingFileError(
+        f"{path.parent / 'config.json'}: alignment kind {kind!r} is not known to this version of whyhere "
+        "(known: linear); update it with: pip install --upgrade whyhere"
+    )
