@@ -1,0 +1,10 @@
+"""From scores to answers: probability by area, different places, and when to say nothing.
+
+`cell_probabilities` spreads probability over H3 cells, `rank_places` merges cells into places that differ.
+"""
+
+from whyhere.ranking._config import RankingConfig
+from whyhere.ranking._places import COVERAGE, RankedPlace, rank_places
+from whyhere.ranking._surface import CellIndex, cell_probabilities
+
+__all__ = ["COVERAGE", "CellIndex", "RankedPlace", "RankingConfig", "cell_probabilities", "rank_places"]

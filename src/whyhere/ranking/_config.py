@@ -1,0 +1,55 @@
+"""How a release turns scores into answers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from whyhere.errors import MissingFileError
+
+
+@dataclass(frozen=True, slots=True)
+class RankingConfig:
+    """The `ranking` section of a release's `config.json`.
+
+    Attributes:
+        temperature: Divides scores before the softmax; fitted by cross-validation.
+        cell_resolution: H3 resolution of the probability surface.
+        radius_km: Default merging radius.
+        abstain_below: No place stands out where the best answer is less probable than this.
+    """
+
+    temperature: float
+    cell_resolution: int
+    radius_km: float
+    abstain_below: float
+
+    @classmethod
+    def from_dict(cls, section: Mapping[str, Any], *, where: str) -> RankingConfig:
+        """Read the section.
+
+        Args:
+            section: The section.
+            where: File it stands in, for messages.
+
+        Raises:
+            MissingFileError: A value is missing, unknown, not a number or out of range.
+        """
+        names = {field.name for field in fields(cls)}
+        if section.keys() != names:
+            odd = sorted(section.keys() ^ names)
+            raise MissingFileError(f"{where}: in `ranking`, {', '.join(odd)} is missing or unknown")
+        for name, value in section.items():
+            number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+            if not number or value < 0:
+                raise MissingFileError(
+                    f"{where}: ranking.{name} must be a number of at least 0, not {value!r}"
+                )
+        config = cls(**section)
+        if not (config.temperature > 0 and config.radius_km > 0 and config.cell_resolution in range(8)):
+            raise MissingFileError(
+                f"{where}: ranking needs temperature and radius_km above 0 and a whole cell_resolution of 0 to 7"
+            )
+        return config

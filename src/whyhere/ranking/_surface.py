@@ -1,0 +1,81 @@
+"""From scores of gallery points to probability over the Earth's surface.
+
+A gallery has many points where many photos are taken. A softmax over its points would therefore answer
+"where are photos taken" as much as "where was this one taken"; here every cell counts by its area.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from whyhere.geo import unit_vectors
+
+
+@dataclass(frozen=True, slots=True)
+class CellIndex:
+    """Which H3 cell every gallery point lies in.
+
+    Attributes:
+        cells: H3 indices of the m occupied cells, uint64, ascending, shape (m,).
+        cell_of_point: Row of `cells` for every gallery point, shape (n,).
+        area_km2: Area of every cell, shape (m,).
+        directions: Unit vectors of the points, float64, shape (n, 3).
+    """
+
+    cells: NDArray[np.uint64]
+    cell_of_point: NDArray[np.intp]
+    area_km2: NDArray[np.float64]
+    directions: NDArray[np.float64]
+
+    @classmethod
+    def build(cls, lat: NDArray[np.float64], lon: NDArray[np.float64], *, resolution: int) -> CellIndex:
+        """Index gallery points.
+
+        Args:
+            lat: Latitudes in degrees, shape (n,).
+            lon: Longitudes in degrees, shape (n,).
+            resolution: H3 resolution; 3 has cells of 12,400 km2, 4 of 1,770 km2 on average.
+        """
+        from whyhere.geo import cell_area_km2, cells_of
+
+        cells, cell_of_point = np.unique(cells_of(lat, lon, resolution), return_inverse=True)
+        return cls(cells, cell_of_point, cell_area_km2(cells), unit_vectors(lat, lon))
+
+
+def cell_probabilities(
+    scores: NDArray[np.float32],
+    index: CellIndex,
+    *,
+    temperature: float,
+    allowed: NDArray[np.bool_] | None = None,
+) -> NDArray[np.float64]:
+    """Spread probability over the occupied cells.
+
+    A cell weighs its area times the mean of exp(score / temperature) over its points, so that a city with a
+    thousand gallery points counts no more than the empty land beside it before the photo is looked at.
+
+    Args:
+        scores: Score of every gallery point, shape (n,).
+        index: The cells of the points.
+        temperature: Divides the scores; fitted by cross-validation.
+        allowed: Points that may be answered, shape (n,); all by default.
+
+    Returns:
+        Probabilities, float64, shape (m,), summing to 1.
+
+    Raises:
+        ValueError: No point is allowed.
+    """
+    logits = scores.astype(np.float64) / temperature
+    keep = np.ones(len(logits), np.bool_) if allowed is None else allowed
+    if not keep.any():
+        raise ValueError("no gallery point is allowed")
+    weights = np.where(keep, np.exp(logits - logits[keep].max(), where=keep, out=np.zeros_like(logits)), 0.0)
+    sums = np.bincount(index.cell_of_point, weights, len(index.cells))
+    counts = np.bincount(index.cell_of_point, keep, len(index.cells))
+    mass = index.area_km2 * sums / np.maximum(counts, 1)
+    probabilities: NDArray[np.float64] = mass / mass.sum()
+    return probabilities
