@@ -1,0 +1,58 @@
+"""CSV, one row an answer."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from whyhere.prediction import Prediction
+from whyhere.report._rows import answer_fields
+
+COLUMNS = (
+    "photo",
+    "release",
+    "abstained",
+    "rank",
+    "lat",
+    "lon",
+    "radius_km",
+    "probability",
+    "place",
+    "admin1",
+    "country",
+    "country_code",
+    "score",
+    "remainder",
+    "concepts_for",
+    "concepts_against",
+    "exif_lat",
+    "exif_lon",
+)
+
+
+def stream_csv(predictions: Iterable[Prediction]) -> Iterator[str]:
+    """Yield the header, then the rows of each photo."""
+    yield _rows([COLUMNS])
+    for prediction in predictions:
+        records = (answer_fields(prediction, answer) for answer in prediction.answers)
+        yield _rows([[_cell(record[column]) for column in COLUMNS] for record in records])
+
+
+def _rows(rows: Iterable[Iterable[str]]) -> str:
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="\n").writerows(rows)
+    return buffer.getvalue()
+
+
+def _cell(value: Any) -> str:  # noqa: ANN401
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        # Spreadsheets run text that begins like a formula; an apostrophe makes them show it (OWASP,
+        # "CSV injection"). Numbers keep their minus sign: they are no text.
+        return f"'{value}" if value.lstrip()[:1] in {"=", "+", "-", "@", "'"} or value[:1] == "'" else value
+    return repr(value)

@@ -1,0 +1,46 @@
+"""GeoJSON (RFC 7946): a point for each answer, and on request the disc that its radius spans."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from whyhere.prediction import Answer, Prediction, ReleaseCard
+from whyhere.report._json import dumps
+from whyhere.report._rings import Ring, circle_polygons
+from whyhere.report._rows import answer_fields
+from whyhere.report._text import HYPOTHESIS, printable
+
+
+def stream_geojson(predictions: Iterable[Prediction], *, card: ReleaseCard, circles: bool) -> Iterator[str]:
+    """Yield one FeatureCollection, a line for each feature."""
+    attribution = [printable(sentence) for sentence in card.attribution]
+    head = f'"type":"FeatureCollection","note":{dumps(HYPOTHESIS)},"attribution":{dumps(attribution)}'
+    yield "{" + head + ',"features":['
+    separator = "\n"
+    for prediction in predictions:
+        features = [
+            feature for answer in prediction.answers for feature in _features(prediction, answer, circles)
+        ]
+        if features:
+            yield separator + ",\n".join(map(dumps, features))
+            separator = ",\n"
+    yield "\n]}\n"
+
+
+def _features(prediction: Prediction, answer: Answer, circles: bool) -> Iterator[dict[str, Any]]:
+    # A list of positions turns latitude, longitude into the longitude, latitude that RFC 7946 asks for.
+    fields = answer_fields(prediction, answer)
+    fields = {name: value for name, value in fields.items() if name not in {"lat", "lon"}}
+    point = {"type": "Point", "coordinates": [answer.lon, answer.lat]}
+    yield {"type": "Feature", "geometry": point, "properties": {"kind": "answer", **fields}}
+    if circles:
+        polygons = circle_polygons(answer.lat, answer.lon, answer.radius_km)
+        coordinates = [[_closed(ring) for ring in rings] for rings in polygons]
+        disc = {"type": "MultiPolygon", "coordinates": coordinates}
+        yield {"type": "Feature", "geometry": disc, "properties": {"kind": "radius", **fields}}
+
+
+def _closed(ring: Ring) -> list[list[float]]:
+    positions = [[round(float(lon), 6), round(float(lat), 6)] for lat, lon in ring]
+    return [*positions, positions[0]]

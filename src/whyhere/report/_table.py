@@ -1,0 +1,232 @@
+"""What `whyhere locate` prints for people, made with rich.
+
+The best place and its probability come first, then each place with what carried it and what spoke
+against it. Nothing depends on colour: signs and labels say the same.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from whyhere.prediction import Answer, ConceptContribution, Prediction
+from whyhere.report._text import (
+    HYPOTHESIS,
+    NO_PLACE,
+    PLACE_NAMES,
+    coordinates,
+    exif_text,
+    kilometres,
+    percent,
+    place_text,
+    printable,
+    score_decimals,
+    signed,
+)
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+
+_MIN_WIDTH, _MAX_WIDTH = 40, 120
+_INDENT = 4
+_LABEL = 9  # "against" and its gap
+_NAME_MAX = 30
+_BAR_MAX = 40
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """Characters of a table: block elements, or ASCII for terminals and pipes that cannot show them."""
+
+    eighths: str
+    against: str
+    rule: str
+    ellipsis: str
+
+
+_UNICODE = _Look(eighths=" ▏▎▍▌▋▊▉█", against="▒", rule="─", ellipsis="…")
+_ASCII = _Look(eighths=" #", against="-", rule="-", ellipsis="...")
+
+
+def stream_table(
+    predictions: Iterable[Prediction], *, width: int, color: bool, ascii_only: bool, concepts: int
+) -> Iterator[str]:
+    """Yield the block of each photo, then the lines that hold for all of them.
+
+    Args:
+        predictions: What to print.
+        width: Columns of the terminal; wider than 120 is not used.
+        color: Write ANSI colours.
+        ascii_only: Write nothing but ASCII.
+        concepts: How many concepts to show for, and how many against each answer.
+    """
+    from rich.console import Console
+
+    width = min(max(width, _MIN_WIDTH), _MAX_WIDTH)
+    buffer = io.StringIO()
+    # An empty environment: only the arguments decide about width and colour.
+    console = Console(
+        file=buffer,
+        width=width,
+        color_system="standard" if color else None,
+        force_terminal=color,
+        no_color=not color,
+        legacy_windows=False,
+        highlight=False,
+        _environ={},
+    )
+    table = _Table(console, look=_ASCII if ascii_only else _UNICODE, concepts=concepts)
+
+    def taken() -> str:
+        text = buffer.getvalue()
+        buffer.seek(0)
+        buffer.truncate()
+        return _ascii(text) if ascii_only else text
+
+    several = False
+    for prediction in predictions:
+        if several:
+            console.print()
+        table.photo(prediction)
+        several = True
+        yield taken()
+    if several:
+        console.print()
+        table.line((f"{HYPOTHESIS}\n{PLACE_NAMES}", "dim"))
+        yield taken()
+
+
+class _Table:
+    """Prints onto one console."""
+
+    def __init__(self, console: Console, *, look: _Look, concepts: int) -> None:
+        self.console = console
+        self.width = console.width
+        self.look = look
+        self.concepts = concepts
+
+    def photo(self, prediction: Prediction) -> None:
+        """Print all about one photo."""
+        release = printable(prediction.release)
+        name = self.shortened(printable(prediction.photo), self.width - len(release) - 3)
+        self.ends((name, "bold"), (release, "dim"))
+        self.line((self.look.rule * self.width, "dim"))
+        if prediction.abstained:
+            self.line((NO_PLACE, "bold yellow"), (" These are only the least unlikely places.", ""))
+        if (gps := exif_text(prediction)) is not None:
+            self.line((f"EXIF GPS: {gps} (not used to answer)", ""))
+        if not prediction.answers:
+            self.line(("No answer.", ""))
+        shown = [self.shown(answer) for answer in prediction.answers]
+        listed = [concept for pair in shown for side in pair for concept in side]
+        largest = max((abs(concept.contribution) for concept in listed), default=0.0)
+        names = max((_cells(printable(concept.name)) for concept in listed), default=0)
+        decimals = score_decimals(prediction)
+        for answer, (supporting, opposing) in zip(prediction.answers, shown, strict=True):
+            self.heading(answer)
+            scale = _Scale(largest, min(names, _NAME_MAX, self.width - _INDENT - _LABEL - 16), decimals)
+            self.side("for", supporting, scale, "cyan")
+            self.side("against", opposing, scale, "magenta")
+            if not supporting and not opposing:
+                self.line((" " * _INDENT + "no named concept spoke for or against it", "dim"))
+            rest = (
+                f"unnamed remainder {signed(answer.remainder, decimals)} of score {answer.score:.{decimals}f}"
+            )
+            self.line((" " * _INDENT + rest, "dim"))
+        self.elsewhere(prediction)
+
+    def shown(
+        self, answer: Answer
+    ) -> tuple[tuple[ConceptContribution, ...], tuple[ConceptContribution, ...]]:
+        """Return the concepts to list for and against one answer."""
+        return answer.supporting(self.concepts), answer.opposing(self.concepts)
+
+    def heading(self, answer: Answer) -> None:
+        """Print rank and place with probability and radius, then the position."""
+        chance = f"{percent(answer.probability)} within {kilometres(answer.radius_km)}"
+        rank = f"{answer.rank:>2}  "
+        place = self.shortened(place_text(answer), self.width - len(rank) - len(chance) - 2, keep="start")
+        self.console.print()
+        self.ends((rank + place, "bold"), (chance, "bold"))
+        self.line((" " * _INDENT + coordinates(answer.lat, answer.lon), ""))
+
+    def side(self, label: str, concepts: Sequence[ConceptContribution], scale: _Scale, style: str) -> None:
+        """Print the concepts that speak for or against, one line each; the label on the first."""
+        for index, concept in enumerate(concepts):
+            name = self.shortened(printable(concept.name), scale.name_width, keep="start")
+            value = signed(concept.contribution, scale.decimals)
+            start = " " * _INDENT + (label if index == 0 else "").ljust(_LABEL)
+            middle = name + " " * (scale.name_width - _cells(name)) + f"  {value}  "
+            room = min(self.width - _cells(start) - _cells(middle), _BAR_MAX)
+            bar = self.bar(abs(concept.contribution) / scale.largest, room, against=concept.contribution < 0)
+            self.line((start, "dim"), (middle, ""), (bar, style))
+
+    def elsewhere(self, prediction: Prediction) -> None:
+        """Print how much probability lies outside all answers."""
+        if prediction.answers:
+            rest = max(0.0, 1.0 - sum(answer.probability for answer in prediction.answers))
+            self.console.print()
+            self.ends((" " * _INDENT + "anywhere else", "dim"), (percent(rest), "dim"))
+
+    def bar(self, share: float, room: int, *, against: bool) -> str:
+        """Return a bar of at most `room` columns that fills `share` of them; never quite empty."""
+        if against:
+            return self.look.against * max(1, round(share * room))
+        steps = len(self.look.eighths) - 1
+        filled = max(1, math.floor(share * room * steps + 0.5))
+        whole, part = divmod(filled, steps)
+        return self.look.eighths[-1] * whole + (self.look.eighths[part] if part else "")
+
+    def shortened(self, text: str, room: int, *, keep: str = "end") -> str:
+        """Return `text` in at most `room` columns; of a path the end tells most, of a place the start."""
+        if _cells(text) <= room:
+            return text
+        room -= _cells(self.look.ellipsis)
+        while text and _cells(text) > room:
+            excess = max(1, (_cells(text) - room) // 2)
+            text = text[excess:] if keep == "end" else text[:-excess]
+        return self.look.ellipsis + text if keep == "end" else text.rstrip(" ,") + self.look.ellipsis
+
+    def line(self, *parts: tuple[str, str]) -> None:
+        """Print parts of text, each with its style."""
+        self.console.print(_text(parts), soft_wrap=False)
+
+    def ends(self, left: tuple[str, str], right: tuple[str, str]) -> None:
+        """Print one part at the left end and one at the right end of a line."""
+        gap = self.width - _cells(left[0]) - _cells(right[0])
+        self.line(left, (" " * max(gap, 1), ""), right)
+
+
+@dataclass(frozen=True, slots=True)
+class _Scale:
+    """What the bars of one photo share."""
+
+    largest: float
+    name_width: int
+    decimals: int
+
+
+def _text(parts: Iterable[tuple[str, str]]) -> Text:
+    from rich.text import Text
+
+    return Text.assemble(*parts)
+
+
+def _cells(text: str) -> int:
+    """Return the columns that `text` takes on a terminal; Chinese characters take two."""
+    from rich.cells import cell_len
+
+    return cell_len(text)
+
+
+def _ascii(text: str) -> str:
+    """Return `text` in ASCII: letters without their accents, anything else as a question mark."""
+    import unicodedata
+
+    plain = unicodedata.normalize("NFKD", text)
+    kept = (character for character in plain if not unicodedata.combining(character))
+    return "".join(kept).encode("ascii", "replace").decode("ascii")

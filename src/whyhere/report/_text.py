@@ -1,0 +1,146 @@
+"""Words and numbers as people read them, and the cleaning of text that came from outside.
+
+File names may hold newlines, terminal escapes, right-to-left overrides or bytes that are not UTF-8. Every
+format but JSON shows such characters as visible escapes; JSON escapes them by its own rules.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+from collections.abc import Iterable
+
+from whyhere.geo import great_circle_km
+from whyhere.prediction import Answer, ConceptContribution, Prediction
+
+HYPOTHESIS = "Estimates are hypotheses to be checked, not proof of where a photo was taken."
+PLACE_NAMES = "Place names: GeoNames (geonames.org), CC BY 4.0."
+NO_PLACE = "No place stands out."
+
+_SHORT_ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+SURROGATE = re.compile("[\ud800-\udfff]")
+"""Half a pair of surrogates: a byte of a file name that is not UTF-8, or damage."""
+# Bidirectional controls can make a name read as another one; U+FEFF is invisible.
+_DECEPTIVE = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
+
+
+def printable(text: str) -> str:
+    r"""Return `text` with every character that is not safe to show written as a visible escape.
+
+    Escaped are control characters, line and paragraph separators, bidirectional controls, noncharacters and
+    lone surrogates (bytes of a file name that are not UTF-8, as `os.fsdecode` returns them). The result
+    is one line, valid UTF-8, and valid in XML 1.0.
+
+    Example:
+        >>> printable("a\nb\x1b[31m\udcff")
+        'a\\nb\\x1b[31m\\xff'
+    """
+    return text if text.isascii() and text.isprintable() else "".join(map(_visible, text))
+
+
+def escaped(character: str) -> str:
+    r"""Return a visible escape: `\n`, `\xNN` for a byte or a code below 256, `\uNNNN` above."""
+    if character in _SHORT_ESCAPES:
+        return _SHORT_ESCAPES[character]
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:
+        return f"\\x{code - 0xDC00:02x}"
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def percent(probability: float) -> str:
+    """Return a probability for people: "21 %", "3.4 %", "< 0.1 %".
+
+    Example:
+        >>> [percent(p) for p in (0.214, 0.034, 0.0002, 0.9999)]
+        ['21 %', '3.4 %', '< 0.1 %', '> 99 %']
+    """
+    if probability <= 0:
+        return "0 %"
+    if probability < 0.001:
+        return "< 0.1 %"
+    if 0.99 < probability < 1:
+        return "> 99 %"
+    points = 100 * probability
+    return f"{points:.1f} %" if points < 9.95 else f"{points:.0f} %"
+
+
+def kilometres(km: float) -> str:
+    """Return a distance for people: "0.4 km", "50 km", "4,210 km"."""
+    return f"{km:.1f} km" if km < 9.95 else f"{km:,.0f} km"
+
+
+def coordinates(lat: float, lon: float) -> str:
+    """Return "lat, lon" in degrees with three decimals (about 100 m), ready to paste into any map."""
+    # Adding 0.0 after rounding turns -0.0 into 0.0.
+    return f"{round(lat, 3) + 0.0:.3f}, {round(lon, 3) + 0.0:.3f}"
+
+
+def decimals_for(values: Iterable[float]) -> int:
+    """Return how many decimals show the largest magnitude in `values` with two digits, 1 to 6."""
+    largest = max((abs(value) for value in values), default=0.0)
+    if largest == 0.0:
+        return 2
+    return min(6, max(1, 1 - math.floor(math.log10(largest))))
+
+
+def signed(value: float, decimals: int, *, minus: str = "-") -> str:
+    """Return `value` with its sign: "+0.082", "-0.014", "0.000"."""
+    rounded = round(value, decimals)
+    if rounded == 0:
+        return f"{0:.{decimals}f}"
+    return f"{'+' if rounded > 0 else minus}{abs(rounded):.{decimals}f}"
+
+
+def place_text(answer: Answer) -> str:
+    """Return town, region and country of an answer, safe to show."""
+    parts = (answer.place.name, answer.place.admin1, answer.place.country)
+    # A set that keeps its order: "Réunion, Réunion" says no more than "Réunion".
+    return printable(", ".join(dict.fromkeys(part for part in parts if part)))
+
+
+def concepts_text(concepts: Iterable[ConceptContribution], decimals: int) -> str:
+    """Return "palm tree (+0.082); coast (+0.061)" for one cell of a spreadsheet or a label on a map."""
+    return "; ".join(f"{printable(c.name)} ({signed(c.contribution, decimals)})" for c in concepts)
+
+
+def score_decimals(prediction: Prediction) -> int:
+    """Return the decimals that scores and contributions of one photo share."""
+    return decimals_for(c.contribution for answer in prediction.answers for c in answer.concepts)
+
+
+def exif_distance_km(prediction: Prediction) -> float | None:
+    """Return the distance from the EXIF position to answer 1, or None where there is no such pair."""
+    if prediction.exif_gps is None or not prediction.answers:
+        return None
+    first = prediction.answers[0]
+    gps = prediction.exif_gps
+    return float(great_circle_km(gps.lat, gps.lon, first.lat, first.lon))
+
+
+def exif_text(prediction: Prediction) -> str | None:
+    """Return "22.060, -159.500, 18 km from answer 1", or None for a photo without an EXIF position.
+
+    Where the position lies within the radius of an answer other than the first, that is said too.
+    """
+    if prediction.exif_gps is None:
+        return None
+    position = coordinates(prediction.exif_gps.lat, prediction.exif_gps.lon)
+    km = exif_distance_km(prediction)
+    if km is None:
+        return position
+    text = f"{position}, {kilometres(km)} from answer 1"
+    for answer in prediction.answers:
+        gps = prediction.exif_gps
+        if great_circle_km(gps.lat, gps.lon, answer.lat, answer.lon) <= answer.radius_km:
+            return text if answer.rank == 1 else f"{text}, within the radius of answer {answer.rank}"
+    return text
+
+
+def _visible(character: str) -> str:
+    if character in _DECEPTIVE or unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"}:
+        return escaped(character)
+    code = ord(character)
+    noncharacter = code & 0xFFFE == 0xFFFE or 0xFDD0 <= code <= 0xFDEF
+    return escaped(character) if noncharacter else character

@@ -1,0 +1,105 @@
+"""What holds for all formats: golden files, one door, streaming, refusal of what cannot be written."""
+
+import dataclasses
+import math
+import subprocess
+import sys
+
+import pytest
+
+import whyhere.report._land as land
+from whyhere.errors import UsageError
+from whyhere.report import FORMATS, render, stream
+
+EXTENSION = {"table": "txt"}
+
+
+@pytest.fixture
+def no_land(monkeypatch):
+    """Leave the land out, so that golden pages do not change with the basemap."""
+    monkeypatch.setattr(land, "world_land", lambda: "M0 0l1 1z")
+    monkeypatch.setattr(land, "world_borders", lambda: "M0 0l1 1")
+    monkeypatch.setattr(land, "local_land", lambda *_, **__: "M0 0l1 1z")
+
+
+@pytest.mark.usefixtures("no_land")
+@pytest.mark.parametrize("name", ["one", "many"])
+@pytest.mark.parametrize("format", FORMATS)
+def test_golden(format, name, fiji, everything, card, check_golden):
+    # No real preview: how a JPEG is compressed changes with the version of Pillow.
+    predictions = [fiji] if name == "one" else everything[-2:] if format == "html" else everything
+    plain = [
+        dataclasses.replace(p, thumbnail=p.thumbnail and b"\xff\xd8\xff\xd9", surface=p.surface[:40])
+        for p in predictions
+    ]
+    check_golden(f"{name}.{EXTENSION.get(format, format)}", render(plain, format, card=card))
+
+
+@pytest.mark.parametrize("format", ["geojson", "kml"])
+def test_golden_with_circles(format, everything, card, check_golden):
+    check_golden(f"circles.{format}", render(everything, format, card=card, circles=True))
+
+
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("count", [0, 1, 2, 5])
+def test_pieces_join_to_the_whole(format, count, everything, card):
+    chosen = everything[:count]
+    text = "".join(stream(iter(chosen), format, card=card))
+    assert text == render(chosen, format, card=card)
+    assert text.endswith("\n") or (format in {"table", "jsonl"} and count == 0)
+    text.encode("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("format", "ahead"), [("table", 0), ("jsonl", 0), ("csv", 0), ("geojson", 0), ("kml", 0), ("json", 1)]
+)
+def test_a_photo_is_written_before_the_next_is_read(format, ahead, everything, card):
+    read = []
+
+    def source():
+        for prediction in everything:
+            read.append(prediction.photo)
+            yield prediction
+
+    text = ""
+    for piece in stream(source(), format, card=card):
+        text += piece
+        if "Kapaa" in text:
+            break
+    assert len(read) == 1 + ahead
+
+
+def test_an_unknown_format_is_refused_at_once_with_the_list(card):
+    with pytest.raises(UsageError, match="table, json, jsonl, csv, geojson, kml, html"):
+        stream([], "pdf", card=card)
+
+
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("field", ["lat", "lon", "radius_km", "probability", "score", "remainder"])
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_numbers_that_are_not_finite_are_refused(format, field, value, kauai, card):
+    broken = dataclasses.replace(kauai.answers[1], **{field: value})
+    with pytest.raises(ValueError, match=f"answer 2: {field}"):
+        render([dataclasses.replace(kauai, answers=(kauai.answers[0], broken))], format, card=card)
+
+
+def test_a_contribution_that_is_not_finite_is_refused_by_name(kauai, card):
+    first = kauai.answers[0]
+    concepts = (dataclasses.replace(first.concepts[0], contribution=math.nan), *first.concepts[1:])
+    broken = dataclasses.replace(kauai, answers=(dataclasses.replace(first, concepts=concepts),))
+    with pytest.raises(ValueError, match=f"contribution of {first.concepts[0].id}"):
+        render([broken], "jsonl", card=card)
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_a_photo_without_answers_or_concepts_is_written(format, kauai, card):
+    bare = dataclasses.replace(kauai.answers[0], concepts=(), remainder=kauai.answers[0].score)
+    predictions = [dataclasses.replace(kauai, answers=()), dataclasses.replace(kauai, answers=(bare,))]
+    assert "Kapaa" in render(predictions, format, card=card)
+
+
+def test_importing_the_package_brings_in_none_of_the_heavy_libraries():
+    heavy = "{'rich', 'h3', 'shapely', 'PIL', 'torch'}"
+    code = f"import sys, whyhere.report; print(sorted({heavy} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,69 @@
+"""GeoJSON is read back by shapely and by the geojson package."""
+
+import dataclasses
+import json
+
+import geojson
+import pytest
+import shapely
+from hypothesis import given
+from hypothesis import strategies as st
+
+from whyhere.geo import great_circle_km
+from whyhere.report import render
+from whyhere.report._text import printable
+
+
+def test_points_are_longitude_first(everything, card):
+    collection = geojson.loads(render(everything, "geojson", card=card))
+    assert collection.is_valid, collection.errors()
+    answers = [(p, a) for p in everything for a in p.answers]
+    assert len(collection.features) == len(answers)
+    for feature, (prediction, answer) in zip(collection.features, answers, strict=True):
+        assert feature.geometry.coordinates == pytest.approx([answer.lon, answer.lat], abs=1e-6)
+        assert feature.properties["photo"] == printable(prediction.photo)
+        assert feature.properties["probability"] == answer.probability
+        assert "lat" not in feature.properties
+
+
+def test_shapely_reads_points_and_discs(everything, card):
+    text = render(everything, "geojson", card=card, circles=True)
+    parts = shapely.get_parts(shapely.from_geojson(text))
+    answers = [a for p in everything for a in p.answers]
+    assert len(parts) == 2 * len(answers)
+    for answer, point, disc in zip(answers, parts[::2], parts[1::2], strict=True):
+        assert (point.x, point.y) == (answer.lon, answer.lat)
+        assert disc.geom_type == "MultiPolygon"
+        assert disc.is_valid
+        assert disc.covers(point)
+        west, south, east, north = disc.bounds
+        assert -180 <= west <= east <= 180
+        assert -90 <= south <= north <= 90
+        for polygon in disc.geoms:
+            assert polygon.exterior.is_ccw
+            edge = [(x, y) for x, y in polygon.exterior.coords if abs(x) < 180 and abs(y) < 90]
+            for x, y in edge:
+                assert great_circle_km(answer.lat, answer.lon, y, x) == pytest.approx(
+                    answer.radius_km, rel=1e-3
+                )
+
+
+def test_a_disc_across_the_date_line_has_two_parts(fiji, card):
+    parts = shapely.get_parts(shapely.from_geojson(render([fiji], "geojson", card=card, circles=True)))
+    discs = [part for part in parts if part.geom_type == "MultiPolygon"]
+    assert [len(disc.geoms) for disc in discs] == [2, 2 if abs(discs[1].bounds[2]) == 180 else 1, 1]
+    assert discs[0].bounds[0] == -180
+    assert discs[0].bounds[2] == 180
+
+
+def test_nothing_to_say_is_still_a_collection(card):
+    collection = geojson.loads(render([], "geojson", card=card))
+    assert collection.is_valid
+    assert collection.features == []
+    assert collection["attribution"] == list(card.attribution)
+
+
+@given(name=st.text(st.characters()))
+def test_any_name_survives(name, kauai, card):
+    features = json.loads(render([dataclasses.replace(kauai, photo=name)], "geojson", card=card))["features"]
+    assert {feature["properties"]["photo"] for feature in features} == {printable(name)}

@@ -1,0 +1,98 @@
+"""JSON and JSON lines keep to the shipped schema and lose nothing of a photo's name but broken bytes."""
+
+import copy
+import dataclasses
+import json
+
+import jsonschema
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from whyhere.report import prediction_schema, render
+
+SCHEMA = prediction_schema()
+VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
+
+
+def test_the_schema_is_a_valid_schema():
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+    assert SCHEMA["$schema"].endswith("2020-12/schema")
+
+
+def objects(schema):
+    """Yield every object schema in a schema."""
+    if isinstance(schema, dict):
+        if schema.get("type") == "object":
+            yield schema
+        for value in schema.values():
+            yield from objects(value)
+
+
+def test_the_schema_is_strict_and_every_field_is_required_and_described():
+    found = list(objects(SCHEMA))
+    assert len(found) == 5
+    for item in found:
+        assert item["additionalProperties"] is False
+        assert set(item["required"]) == set(item["properties"])
+        for name, field in item["properties"].items():
+            target = SCHEMA["$defs"][field["$ref"].split("/")[-1]] if "$ref" in field else field
+            assert target.get("description"), name
+
+
+def test_predictions_keep_to_the_schema(everything, card):
+    for line in render(everything, "jsonl", card=card).splitlines():
+        VALIDATOR.validate(json.loads(line))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda d: d.update(extra=1),
+        lambda d: d.pop("exif_gps"),
+        lambda d: d["answers"][0].update(lat=90.1),
+        lambda d: d["answers"][0].update(probability=1.1),
+        lambda d: d["answers"][0].update(rank=0),
+        lambda d: d["answers"][0]["place"].update(country_code="usa"),
+        lambda d: d["answers"][0]["concepts"][0].update(contribution="0.1"),
+        lambda d: d["exif_gps"].update(altitude=3),
+    ],
+)
+def test_the_schema_notices_damage(damage, kauai):
+    good = kauai.to_dict()
+    VALIDATOR.validate(good)
+    bad = copy.deepcopy(good)
+    damage(bad)
+    assert not VALIDATOR.is_valid(bad)
+
+
+def test_one_photo_is_an_object_and_others_are_an_array(everything, card):
+    assert json.loads(render(everything[:1], "json", card=card)) == everything[0].to_dict()
+    several = json.loads(render(everything[:3], "json", card=card))
+    assert several == [prediction.to_dict() for prediction in everything[:3]]
+    assert json.loads(render([], "json", card=card)) == []
+    assert render([], "jsonl", card=card) == ""
+
+
+def test_contributions_and_remainder_add_up_to_the_score_after_a_round_trip(everything, card):
+    for prediction in json.loads(render(everything, "json", card=card)):
+        for answer in prediction["answers"]:
+            total = sum(concept["contribution"] for concept in answer["concepts"]) + answer["remainder"]
+            assert total == pytest.approx(answer["score"], abs=1e-5)
+
+
+@pytest.mark.parametrize("format", ["json", "jsonl"])
+@given(name=st.text(st.characters(exclude_categories=["Cs"])))
+def test_any_name_comes_back_as_it_was(format, name, kauai, card):
+    named = dataclasses.replace(kauai, photo=name, answers=kauai.answers[:1])
+    text = render([named], format, card=card)
+    assert json.loads(text)["photo"] == name
+    if format == "jsonl":
+        assert len(text.splitlines()) == 1
+
+
+@given(data=st.binary())
+def test_bytes_that_are_not_utf8_become_visible_escapes(data, kauai, card):
+    name = data.decode("utf-8", "surrogateescape")
+    photo = json.loads(render([dataclasses.replace(kauai, photo=name)], "jsonl", card=card))["photo"]
+    assert photo == data.decode("utf-8", "backslashreplace")
