@@ -1,18 +1,50 @@
-"""Earth: positions, distances, cells, names of places and countries, regions.
+"""Earth: positions, distances, cells, names of places and countries, regions, a small map.
 
-Imports nothing else of whyhere but `errors`.
+Imports nothing else of whyhere but `errors`. Importing it loads neither shapely nor h3 nor any table; the
+functions that need them do.
 """
 
+from whyhere.geo._basemap import Basemap, basemap
+from whyhere.geo._cells import (
+    cell_area_km2,
+    cell_boundary,
+    cell_centre,
+    cell_number,
+    cell_radius_km,
+    cell_string,
+    cells_of,
+)
+from whyhere.geo._countries import COASTAL_KM, Country, countries, country_codes, find_country
 from whyhere.geo._latlon import LatLon
 from whyhere.geo._place_name import PlaceName
+from whyhere.geo._places import place_name, place_names
+from whyhere.geo._regions import Region, parse_region
 from whyhere.geo._sphere import EARTH_RADIUS_KM, great_circle_km, lat_lon_of, unit_vectors, wrap_lon
 
 __all__ = [
+    "COASTAL_KM",
     "EARTH_RADIUS_KM",
+    "Basemap",
+    "Country",
     "LatLon",
     "PlaceName",
+    "Region",
+    "basemap",
+    "cell_area_km2",
+    "cell_boundary",
+    "cell_centre",
+    "cell_number",
+    "cell_radius_km",
+    "cell_string",
+    "cells_of",
+    "countries",
+    "country_codes",
+    "find_country",
     "great_circle_km",
     "lat_lon_of",
+    "parse_region",
+    "place_name",
+    "place_names",
     "unit_vectors",
     "wrap_lon",
 ]

@@ -26,5 +26,4 @@ class PlaceName:
         return asdict(self)
 
     def __str__(self) -> str:
-        parts = (self.name, self.admin1 if self.admin1 != self.name else None, self.country)
-        return ", ".join(part for part in parts if part)
+        return ", ".join(dict.fromkeys(part for part in (self.name, self.admin1, self.country) if part))

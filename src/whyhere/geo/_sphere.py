@@ -41,7 +41,9 @@ def wrap_lon(lon: ArrayLike) -> NDArray[np.float64]:
     return (np.asarray(lon, np.float64) + 180.0) % 360.0 - 180.0
 
 
-def great_circle_km(lat1: ArrayLike, lon1: ArrayLike, lat2: ArrayLike, lon2: ArrayLike) -> NDArray[np.float64]:
+def great_circle_km(
+    lat1: ArrayLike, lon1: ArrayLike, lat2: ArrayLike, lon2: ArrayLike
+) -> NDArray[np.float64]:
     """Great-circle distance by the haversine formula.
 
     Args:

@@ -1,0 +1,106 @@
+"""Cells of nearly equal area that cover the Earth: H3. The only module that knows h3."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from whyhere.geo._latlon import LatLon
+from whyhere.geo._sphere import great_circle_km
+
+
+@cache
+def _h3() -> Any:  # noqa: ANN401 - h3 publishes no types
+    import h3.api.basic_int as api
+
+    return api
+
+
+def cells_of(lat: ArrayLike, lon: ArrayLike, resolution: int) -> NDArray[np.uint64]:
+    """Find the cell of each position.
+
+    h3 has no vectorised call since version 4; this is a plain loop over its C function.
+
+    Args:
+        lat: Latitudes in degrees, shape (n,).
+        lon: Longitudes in degrees, shape (n,).
+        resolution: H3 resolution, 0 (4.4 million km2) to 15 (1 m2).
+
+    Returns:
+        Cell numbers, shape (n,).
+
+    Raises:
+        ValueError: The resolution is outside 0 to 15 or a coordinate is not finite.
+    """
+    lats, lons = np.asarray(lat, np.float64).ravel(), np.asarray(lon, np.float64).ravel()
+    if not 0 <= resolution <= 15:
+        raise ValueError(f"H3 resolution {resolution} lies outside 0 to 15")
+    if not (np.isfinite(lats).all() and np.isfinite(lons).all()):
+        raise ValueError("latitudes and longitudes must be finite numbers")
+    cell = _h3().latlng_to_cell
+    pairs = zip(lats.tolist(), lons.tolist(), strict=True)
+    return np.fromiter((cell(y, x, resolution) for y, x in pairs), np.uint64, len(lats))
+
+
+def cell_area_km2(cells: ArrayLike) -> NDArray[np.float64]:
+    """Areas of cells in km2, in the shape of `cells`."""
+    numbers, area = np.asarray(cells, np.uint64), _h3().cell_area
+    areas = [area(cell, unit="km^2") for cell in numbers.ravel().tolist()]
+    return np.array(areas, np.float64).reshape(numbers.shape)
+
+
+def cell_centre(cell: int) -> LatLon:
+    """Centre of a cell."""
+    return LatLon(*_h3().cell_to_latlng(int(cell)))
+
+
+def cell_string(cell: int) -> str:
+    """Hexadecimal name of a cell, as other H3 tools write it."""
+    return str(_h3().int_to_str(int(cell)))
+
+
+def cell_number(name: str) -> int:
+    """Cell number of a hexadecimal name.
+
+    Raises:
+        ValueError: This is not the name of a cell.
+    """
+    number = int(name, 16)
+    if not 0 <= number < 2**64 or not _h3().is_valid_cell(number):
+        raise ValueError(f"{name!r} is not an H3 cell")
+    return number
+
+
+def cell_boundary(cell: int) -> list[tuple[float, float]]:
+    """Corners of a cell for drawing on a flat map.
+
+    Longitudes run on past 180 degrees instead of jumping, so the outline is one polygon; draw it a second
+    time a turn away where it sticks out. A cell around a pole gets two more corners at the pole and covers
+    360 degrees.
+
+    Args:
+        cell: Cell number.
+
+    Returns:
+        (latitude, longitude) pairs in degrees, not closed; longitudes lie in [-540, 540]. They are no
+        `LatLon`, which would wrap them.
+    """
+    lat, lon = np.array(_h3().cell_to_boundary(int(cell))).T
+    step = np.diff(np.append(lon, lon[0]))
+    step -= 360.0 * np.round(step / 360.0)
+    lon = lon[0] + np.concatenate(([0.0], np.cumsum(step)))
+    corners = list(zip(lat.tolist(), lon[:-1].tolist(), strict=True))
+    turn = float(lon[-1] - lon[0])
+    if abs(turn) > 180.0:
+        pole = float(np.copysign(90.0, lat[0]))
+        corners += [(float(lat[0]), float(lon[-1])), (pole, float(lon[-1])), (pole, float(lon[0]))]
+    return corners
+
+
+def cell_radius_km(cell: int) -> float:
+    """Great-circle distance from the centre of a cell to its farthest corner."""
+    centre, corners = cell_centre(cell), np.array(_h3().cell_to_boundary(int(cell)))
+    return float(great_circle_km(centre.lat, centre.lon, corners[:, 0], corners[:, 1]).max())

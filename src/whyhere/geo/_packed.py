@@ -1,0 +1,40 @@
+"""Reads the packed tables in `geo/data`, which `scripts/build_geo_data.py` writes."""
+
+from __future__ import annotations
+
+import io
+import json
+from importlib import resources
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from whyhere.errors import MissingFileError
+
+LAT_LON_SCALE = 10_000
+"""Places are stored in steps of 1e-4 degrees, 11 m."""
+
+
+def _bytes(name: str) -> bytes:
+    source = resources.files("whyhere.geo") / "data" / name
+    try:
+        return source.read_bytes()
+    except FileNotFoundError as error:
+        raise MissingFileError(f"{source} is missing from this installation; reinstall whyhere") from error
+
+
+def arrays(name: str) -> dict[str, NDArray[Any]]:
+    """Read all arrays of one `.npz` table."""
+    with np.load(io.BytesIO(_bytes(name)), allow_pickle=False) as table:
+        return {key: table[key] for key in table.files}
+
+
+def document(name: str) -> Any:  # noqa: ANN401 - JSON has no narrower type
+    """Read one `.json` table."""
+    return json.loads(_bytes(name))
+
+
+def slices(lengths: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
+    """Offsets, shape (n + 1,), of n runs with the given lengths."""
+    return np.concatenate(([0], np.cumsum(lengths, dtype=np.int64)))

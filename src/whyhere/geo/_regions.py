@@ -1,0 +1,216 @@
+"""Regions that answers can be restricted to: a country, a box, an area from GeoJSON."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from whyhere.errors import UsageError
+from whyhere.geo._countries import checked_positions, country_codes, find_country
+from whyhere.geo._geojson import read_polygons
+from whyhere.geo._rings import FULL_TURN, unwrap_ring, whole_turns
+
+if TYPE_CHECKING:
+    import shapely
+
+ACCEPTED = (
+    "a region is a country (FR, FRA or France), a box SOUTH,WEST,NORTH,EAST in degrees (latitude first; "
+    "-20,175,-12,-178 crosses the date line), a GeoJSON file, or GeoJSON text"
+)
+_SLACK_DEG = 1e-9  # wrapping moves a longitude by rounding errors; a box keeps its own edge
+_NUMBER = r"\s*[-+\u2212]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d{1,3})?\s*"
+_BOX = re.compile(rf"{_NUMBER}(?:,{_NUMBER}){{3}}", re.ASCII)
+
+
+class _Shape(Protocol):
+    """What lies behind a region."""
+
+    def contains(self, lat: NDArray[np.float64], lon: NDArray[np.float64]) -> NDArray[np.bool_]: ...
+
+    def to_dict(self) -> dict[str, Any]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A part of the Earth.
+
+    Attributes:
+        name: What to call it in messages and reports.
+    """
+
+    name: str
+    _shape: _Shape = field(repr=False)
+
+    def contains(self, lat: ArrayLike, lon: ArrayLike) -> NDArray[np.bool_]:
+        """Tell which positions lie in the region; its edge belongs to it.
+
+        Args:
+            lat: Latitudes in degrees, shape (n,) or a number.
+            lon: Longitudes in degrees, any turn, shape (n,) or a number.
+
+        Returns:
+            Shape (n,). A pole lies in every box or polygon that reaches it, at whatever longitude.
+
+        Raises:
+            ValueError: A coordinate is not finite or a latitude lies outside -90 to 90.
+        """
+        return self._shape.contains(*checked_positions(lat, lon))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return name and shape as plain JSON: `country_code`, `box` or `geometry`."""
+        return {"name": self.name, **self._shape.to_dict()}
+
+
+@dataclass(frozen=True, slots=True)
+class _CountryShape:
+    code: str
+
+    def contains(self, lat: NDArray[np.float64], lon: NDArray[np.float64]) -> NDArray[np.bool_]:
+        return np.array([code == self.code for code in country_codes(lat, lon)], bool)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"country_code": self.code}
+
+
+@dataclass(frozen=True, slots=True)
+class _BoxShape:
+    south: float
+    west: float
+    north: float
+    width: float
+
+    def contains(self, lat: NDArray[np.float64], lon: NDArray[np.float64]) -> NDArray[np.bool_]:
+        east_of_west = (lon - self.west + _SLACK_DEG) % FULL_TURN
+        across = (east_of_west <= self.width + 2 * _SLACK_DEG) | (np.abs(lat) == 90.0)
+        inside: NDArray[np.bool_] = (self.south <= lat) & (lat <= self.north) & across
+        return inside
+
+    def to_dict(self) -> dict[str, Any]:
+        box = {"south": self.south, "west": self.west, "north": self.north, "east": self.west + self.width}
+        return {"box": box}
+
+
+@dataclass(frozen=True, slots=True)
+class _AreaShape:
+    """Polygons on the endless map: outer ring and holes, tested at every whole turn."""
+
+    polygons: tuple[tuple[shapely.Polygon, ...], ...]
+
+    def contains(self, lat: NDArray[np.float64], lon: NDArray[np.float64]) -> NDArray[np.bool_]:
+        import shapely
+
+        inside = np.zeros(len(lat), bool)
+        for outer, *holes in self.polygons:
+            mine = _within(outer, lat, lon, shapely.intersects_xy)
+            for hole in holes:
+                mine &= ~_within(hole, lat, lon, shapely.contains_xy)
+            inside |= mine
+        return inside
+
+    def to_dict(self) -> dict[str, Any]:
+        coordinates = [
+            [[list(point) for point in ring.exterior.coords] for ring in rings] for rings in self.polygons
+        ]
+        return {"geometry": {"type": "MultiPolygon", "coordinates": coordinates}}
+
+
+def _within(
+    ring: shapely.Polygon,
+    lat: NDArray[np.float64],
+    lon: NDArray[np.float64],
+    test: Any,  # noqa: ANN401 - shapely publishes no types
+) -> NDArray[np.bool_]:
+    """Test a ring at every whole turn; at a pole all longitudes are one."""
+    west, south, east, north = ring.bounds
+    inside: NDArray[np.bool_] = ((lat == 90.0) & (north == 90.0)) | ((lat == -90.0) & (south == -90.0))
+    for turn in whole_turns(west, east):
+        inside |= test(ring, lon + turn * FULL_TURN, lat)
+    return inside
+
+
+def parse_region(text: str) -> Region:
+    """Understand what a user writes for `--region`.
+
+    Args:
+        text: Alpha-2 or alpha-3 code or English name of a country, `SOUTH,WEST,NORTH,EAST` in degrees,
+            the path of a GeoJSON file, or GeoJSON text.
+
+    Returns:
+        The region.
+
+    Raises:
+        UsageError: It is none of these, or not well formed; the message says what is accepted.
+
+    Example:
+        >>> parse_region("-20,175,-12,-178").contains([-17.8, -17.8], [179.99, 170.0]).tolist()
+        [True, False]
+    """
+    text = text.strip()
+    if text.startswith(("{", "[")):
+        return _area(text, source="the GeoJSON given", name="area")
+    if _BOX.fullmatch(text):
+        return _box(text)
+    try:
+        country = find_country(text)
+    except UsageError as error:
+        path = _file(text)
+        if path is None:
+            raise UsageError(f"{error}; {ACCEPTED}") from error
+    else:
+        return Region(country.name, _CountryShape(country.code))
+    try:
+        content = path.read_text(encoding="utf-8-sig")
+    except (OSError, ValueError) as error:
+        raise UsageError(f"cannot read the region file {text}: {error}") from error
+    return _area(content, source=text, name=path.stem)
+
+
+def _file(text: str) -> Path | None:
+    """The file of that name, if there is one or the name can only mean a file."""
+    try:
+        path = Path(text).expanduser()
+        if path.is_file() or path.suffix.lower() in (".json", ".geojson"):
+            return path
+    except (OSError, ValueError, RuntimeError):  # too long, a zero byte, no such user
+        pass
+    return None
+
+
+def _box(text: str) -> Region:
+    south, west, north, east = (float(number.replace("\u2212", "-")) for number in text.split(","))
+    if not -90 <= south < north <= 90:
+        raise UsageError(
+            f"box {text!r}: latitudes must satisfy -90 <= SOUTH < NORTH <= 90, "
+            f"found {south:g} and {north:g}; {ACCEPTED}"
+        )
+    if max(abs(west), abs(east)) > FULL_TURN or not 0 < abs(east - west) <= FULL_TURN:
+        raise UsageError(
+            f"box {text!r}: longitudes must lie in -360 to 360, differ, and span at most 360 degrees, "
+            f"found {west:g} and {east:g}; {ACCEPTED}"
+        )
+    width = east - west if east > west else (east - west) % FULL_TURN
+    if not width:
+        raise UsageError(f"box {text!r} has no width; {ACCEPTED}")
+    return Region(f"box {south:g},{west:g},{north:g},{east:g}", _BoxShape(south, west, north, width))
+
+
+def _area(text: str, *, source: str, name: str) -> Region:
+    import shapely
+
+    own_name, polygons = read_polygons(text, source=source)
+    try:
+        shapes = tuple(tuple(shapely.Polygon(unwrap_ring(ring)) for ring in rings) for rings in polygons)
+    except ValueError as error:
+        raise UsageError(f"{source}: {error}") from error
+    for rings in shapes:
+        west, south, east, north = rings[0].bounds
+        if west == east or south == north:
+            raise UsageError(f"{source}: a polygon has no area")
+        for ring in rings:
+            shapely.prepare(ring)
+    return Region(own_name or name, _AreaShape(shapes))
