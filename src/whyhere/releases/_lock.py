@@ -1,0 +1,72 @@
+"""One writer at a time, across processes and without stale locks.
+
+The operating system holds the lock and lets go of it when the process ends, however it ends, so there is
+nothing to detect or clean up. The lock file itself stays: deleting it would let two processes hold it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_POLL_SECONDS = 0.1
+
+
+@contextmanager
+def exclusive(path: Path, *, waiting: Callable[[], None]) -> Iterator[None]:
+    """Hold the lock on `path` while the block runs.
+
+    Args:
+        path: Lock file; created where absent, never deleted.
+        waiting: Called once where another process holds the lock and this one waits.
+
+    Raises:
+        OSError: The file cannot be made, or its file system has no locks.
+    """
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        told = False
+        while not _try_lock(handle):
+            if not told:
+                waiting()
+                told = True
+            time.sleep(_POLL_SECONDS)
+        try:
+            yield
+        finally:
+            _unlock(handle)
+    finally:
+        os.close(handle)
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _try_lock(handle: int) -> bool:
+        os.lseek(handle, 0, os.SEEK_SET)
+        try:
+            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
+        except PermissionError:
+            return False
+        return True
+
+    def _unlock(handle: int) -> None:
+        os.lseek(handle, 0, os.SEEK_SET)
+        msvcrt.locking(handle, msvcrt.LK_UNLCK, 1)
+
+else:
+    import fcntl
+
+    def _try_lock(handle: int) -> bool:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def _unlock(handle: int) -> None:
+        fcntl.flock(handle, fcntl.LOCK_UN)

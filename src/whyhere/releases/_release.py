@@ -1,0 +1,255 @@
+"""Releases: find one, fetch what it needs, check it, remove it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from whyhere.errors import MissingFileError
+from whyhere.releases import _home, _store
+from whyhere.releases._assets import ASSETS, Asset
+from whyhere.releases._child import size_of
+from whyhere.releases._config import ReleaseConfig, read_config
+from whyhere.releases._sources import Progress
+
+BUILT_IN = Path(__file__).parent
+OWN_FILES = ("config.json", "model.safetensors", "concepts.json", "MODEL_CARD.md")
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """A release that is on this machine; the assets it needs may still have to be fetched.
+
+    Attributes:
+        name: Its name, as in its configuration.
+        directory: Where its own files lie.
+        config: Its configuration.
+    """
+
+    name: str
+    directory: Path
+    config: ReleaseConfig
+
+    @property
+    def version(self) -> str:
+        """Its version."""
+        return self.config.version
+
+    @property
+    def asset_names(self) -> tuple[str, ...]:
+        """The assets it needs, each once."""
+        config = self.config
+        names = (config.image_tower.asset, config.location_encoder_asset, config.gallery_asset)
+        return tuple(dict.fromkeys(names))
+
+    @property
+    def is_built_in(self) -> bool:
+        """Whether it comes with the package."""
+        return self.directory.parent == BUILT_IN
+
+
+@dataclass(frozen=True, slots=True)
+class FileCheck:
+    """What checking found about one file or directory.
+
+    Attributes:
+        path: The file or directory.
+        problem: What is wrong with it; None where it is good.
+    """
+
+    path: Path
+    problem: str | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as a plain dictionary."""
+        return {"path": str(self.path), "problem": self.problem}
+
+
+def known_releases() -> tuple[Release, ...]:
+    """Return the releases that come with the package, sorted by name."""
+    directories = sorted(path.parent for path in BUILT_IN.glob("*/config.json"))
+    return tuple(_load(directory) for directory in directories)
+
+
+def resolve(name_or_path: str | os.PathLike[str]) -> Release:
+    """Find a release.
+
+    Args:
+        name_or_path: Name of a release that comes with the package, such as "base", or the directory of
+            any release. A name goes first; write `./base` for a directory of that name.
+
+    Raises:
+        MissingFileError: There is none, or its configuration is missing or wrong.
+    """
+    wanted = os.fspath(name_or_path)
+    for directory in (path.parent for path in BUILT_IN.glob("*/config.json")):
+        if directory.name == wanted:
+            return _load(directory)
+    directory = Path(wanted).expanduser()
+    if wanted and directory.is_dir():
+        return _load(directory.absolute())
+    names = ", ".join(sorted(path.parent.name for path in BUILT_IN.glob("*/config.json"))) or "none"
+    raise MissingFileError(
+        f"no release named {wanted!r}, and no such directory; releases that come with whyhere: {names}"
+    )
+
+
+def asset_path(name: str, *, assets: Mapping[str, Asset] = ASSETS) -> Path:
+    """Return the directory of a fetched asset.
+
+    It is complete, made from the source and by the recipe that this version of whyhere asks for, and its
+    files have their recorded sizes; `verify` also reads them.
+
+    Args:
+        name: Name of the asset.
+        assets: The assets there are.
+
+    Raises:
+        MissingFileError: It must be fetched first.
+    """
+    asset = _asset(name, assets)
+    problem = _store.problem_of(asset)
+    if problem is not None:
+        users = [release.name for release in known_releases() if name in release.asset_names]
+        command = f"whyhere releases fetch {users[0] if users else 'base'}"
+        where = _store.directory_of(asset)
+        raise MissingFileError(f"{asset.summary}: {problem}; looked in {where}. Run: {command}")
+    return _store.directory_of(asset)
+
+
+def fetch(
+    release: Release | str | os.PathLike[str],
+    *,
+    force: bool = False,
+    progress: Progress | None = None,
+    assets: Mapping[str, Asset] = ASSETS,
+) -> tuple[str, ...]:
+    """Get every asset that a release needs and this machine lacks.
+
+    Args:
+        release: The release, or what `resolve` takes.
+        force: Get them also where they are there already.
+        progress: Told what is being done, how many bytes of it are done, and of how many (None: unknown).
+        assets: The assets there are.
+
+    Returns:
+        Names of the assets that were fetched now.
+
+    Raises:
+        MissingFileError: One cannot be had; the message has the reason and the remedy. Assets that were
+            complete before or have been completed meanwhile stay.
+    """
+    release = release if isinstance(release, Release) else resolve(release)
+    wanted = [_asset(name, assets) for name in release.asset_names]
+    told = progress or (lambda task, done, total: None)
+    return tuple(asset.name for asset in wanted if _store.install(asset, force=force, progress=told))
+
+
+def missing(release: Release, *, assets: Mapping[str, Asset] = ASSETS) -> dict[str, str]:
+    """Return what keeps the assets of a release from being used, by asset; empty where all are ready."""
+    problems = {name: _store.problem_of(_asset(name, assets)) for name in release.asset_names}
+    return {name: problem for name, problem in problems.items() if problem is not None}
+
+
+def verify(
+    release: Release, *, progress: Progress | None = None, assets: Mapping[str, Asset] = ASSETS
+) -> tuple[FileCheck, ...]:
+    """Read every file of a release and of its assets and compare it with its recorded checksum.
+
+    The release's own files have no recorded checksums; they must be there, and the weights must open.
+    """
+    checks = [
+        FileCheck(release.directory / name, _own_problem(release.directory / name)) for name in OWN_FILES
+    ]
+    told = progress or (lambda task, done, total: None)
+    for name in release.asset_names:
+        found = _store.check_files(_asset(name, assets), told)
+        checks += [FileCheck(path, problem) for path, problem in found.items()]
+    return tuple(checks)
+
+
+def disk_bytes(release: Release, *, assets: Mapping[str, Asset] = ASSETS) -> int:
+    """Return how many bytes the fetched assets of a release take."""
+    return sum(size_of(_store.directory_of(_asset(name, assets))) for name in release.asset_names)
+
+
+def remove(
+    release: Release,
+    *,
+    others: Iterable[Release] | None = None,
+    assets: Mapping[str, Asset] = ASSETS,
+) -> int:
+    """Delete the fetched assets of a release, and the galleries embedded with them.
+
+    The release's own files stay: those of the package belong to it, and those in a directory of yours to
+    you.
+
+    Args:
+        release: The release.
+        others: Releases whose assets must stay; without it those of the package.
+        assets: The assets there are.
+
+    Returns:
+        Bytes freed.
+
+    Raises:
+        MissingFileError: Something cannot be deleted.
+    """
+    keepers = known_releases() if others is None else others
+    kept = {name for other in keepers if other.directory != release.directory for name in other.asset_names}
+    doomed = [name for name in release.asset_names if name not in kept]
+    freed = sum(_store.delete(_asset(name, assets)) for name in doomed)
+    config = release.config
+    if config.location_encoder_asset in doomed or config.gallery_asset in doomed:
+        freed += _delete_galleries(config.location_encoder_asset)
+    return freed
+
+
+def _delete_galleries(asset_name: str) -> int:
+    """Delete all embedded galleries: each is made from assets, and made again from them when needed."""
+    galleries = _home.galleries_dir()
+    if not galleries.is_dir():
+        return 0
+    freed = size_of(galleries)
+    # Among the leftovers of the asset, so that the next fetch sweeps it up where deleting is interrupted.
+    doomed = _home.home() / "tmp" / f"{asset_name}@galleries-{uuid.uuid4().hex[:8]}"
+    try:
+        doomed.parent.mkdir(exist_ok=True)
+        galleries.rename(doomed)
+        shutil.rmtree(doomed)
+    except OSError as error:
+        raise MissingFileError(f"{galleries} cannot be deleted: {error.strerror or error}") from error
+    return freed
+
+
+def _load(directory: Path) -> Release:
+    config = read_config(directory / "config.json")
+    return Release(config.name, directory, config)
+
+
+def _asset(name: str, assets: Mapping[str, Asset]) -> Asset:
+    if name not in assets:
+        raise MissingFileError(
+            f"a release asks for the asset {name!r}, which this version of whyhere does not know "
+            f"(it knows {', '.join(assets)}): install the version of whyhere that the release asks for"
+        )
+    return assets[name]
+
+
+def _own_problem(path: Path) -> str | None:
+    if not path.is_file():
+        return f"{path} is missing"
+    if path.suffix == ".safetensors":
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            with safe_open(path, framework="numpy") as tensors:
+                tensors.keys()
+        except (SafetensorError, OSError) as error:
+            return f"{path} cannot be read: {error}"
+    return None

