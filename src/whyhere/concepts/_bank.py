@@ -1,0 +1,153 @@
+"""The concept bank: records of what whyhere can name.
+
+The bank knows names and descriptions only; its file is read in `_read_bank`, directions live in
+`_directions`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from whyhere.errors import UsageError
+
+GROUPS = (
+    "climate and weather",
+    "landform",
+    "water",
+    "vegetation and crops",
+    "animals",
+    "settlement form",
+    "architecture",
+    "religion and monuments",
+    "roads and driving",
+    "vehicles and transport",
+    "street furniture and utilities",
+    "industry and land use",
+    "trade and food",
+    "dress and culture",
+    "script and signs",
+)
+"""Every group a concept may belong to, in the order in which they are shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Concept:
+    """One geographic concept.
+
+    Attributes:
+        id: Kebab-case name that never changes.
+        name: Name for people.
+        group: One of `GROUPS`.
+        definition: What counts as the concept, in one line.
+        prompts: Phrases that a text tower turns into a direction, put into the templates of the bank.
+        words: Known words whose text rows are averaged where no text tower is at hand.
+        synonyms: Other names of the same thing; merged terms are recorded here.
+        teacher: Classes of a scene classifier that show the same thing, such as "places365:beach".
+        source: Where the term comes from.
+        reference: Open data that could verify it on a map; "" where there is none.
+        place_neutral: True where the thing is seen but says little about the place.
+    """
+
+    id: str
+    name: str
+    group: str
+    definition: str
+    prompts: tuple[str, ...]
+    words: tuple[str, ...]
+    synonyms: tuple[str, ...]
+    teacher: tuple[str, ...]
+    source: str
+    reference: str
+    place_neutral: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as plain values."""
+        return {
+            "id": self.id,
+            "name": self.name,
+            "group": self.group,
+            "definition": self.definition,
+            "prompts": list(self.prompts),
+            "words": list(self.words),
+            "synonyms": list(self.synonyms),
+            "teacher": list(self.teacher),
+            "source": self.source,
+            "reference": self.reference,
+            "place_neutral": self.place_neutral,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class RemovedTerm:
+    """A term that was considered for the bank and left out.
+
+    Attributes:
+        id: Kebab-case name.
+        name: Name for people.
+        reason: Why it is not a concept of the bank.
+    """
+
+    id: str
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConceptBank:
+    """All concepts of one bank, in file order.
+
+    Attributes:
+        name: What the bank is called.
+        concepts: The concepts; ids are unique.
+        templates: Sentences with one "{}" each that a phrase is put into before a text tower reads it.
+    """
+
+    name: str
+    concepts: tuple[Concept, ...]
+    templates: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.concepts)
+
+    def __iter__(self) -> Iterator[Concept]:
+        return iter(self.concepts)
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Ids in file order."""
+        return tuple(concept.id for concept in self.concepts)
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 (hex, first 16 characters) of everything a direction depends on."""
+        content = [[c.id, c.prompts, c.words, c.teacher, c.place_neutral] for c in self.concepts]
+        text = json.dumps([content, self.templates], ensure_ascii=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def find(self, name: str) -> Concept:
+        """Return the concept that a user means by an id, a name or a synonym.
+
+        Case, spaces, underscores and hyphens do not matter.
+
+        Raises:
+            UsageError: No concept is called so; the message names close ones.
+        """
+        wanted = _plain(name)
+        for concept in self.concepts:
+            if wanted in {_plain(known) for known in (concept.id, concept.name, *concept.synonyms)}:
+                return concept
+        near = [c.id for c in self.concepts if wanted and (wanted in _plain(c.id) or _plain(c.id) in wanted)]
+        hint = f"; did you mean {', '.join(near[:5])}?" if near else ""
+        raise UsageError(
+            f"no concept is called {name!r} in the bank {self.name!r}{hint} (see `whyhere concepts list`)"
+        )
+
+
+def _plain(name: str) -> str:
+    """Return a name without case, spaces, underscores and hyphens."""
+    return re.sub(r"[\s_-]+", "", name).casefold()

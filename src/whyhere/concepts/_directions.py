@@ -1,0 +1,248 @@
+"""Where the concepts of a bank lie in the embedding space of one image tower, with provenance.
+
+A direction file is a pair: `NAME.safetensors` holds the numbers, `NAME.json` says where each direction came
+from, which concepts have none good enough, and which tower and bank it belongs to.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from whyhere.concepts._bank import ConceptBank
+from whyhere.concepts._read_bank import DATA, load_bank
+from whyhere.errors import MissingFileError, UsageError
+
+FloatArray = NDArray[np.float32]
+
+SOURCES = ("text-row", "bridged-text", "activation-vector", "combined", "text-tower", "none")
+"""Where a direction can come from; "none" where nothing was at hand."""
+
+_TENSORS = ("directions", "image_mean", "text_mean", "activation_mean", "activation_sd")
+
+
+@dataclass(frozen=True, slots=True)
+class ConceptDirection:
+    """Where one direction came from and how far it can be trusted.
+
+    Attributes:
+        id: Concept id.
+        source: One of `SOURCES`.
+        words: Words whose text rows were averaged.
+        teacher: Teacher classes whose scores were regressed.
+        expected_cosine: Expected cosine of the text direction to the true centred text row, from words held
+            out of the bridge; 1 for true rows, None without text.
+        agreement: Correlation, over the photo pool, of the text direction with the teacher (neither has
+            seen the other); None where one of the two is missing.
+        vector: Correlation of an activation vector with its teacher on photos held out; None without one.
+        quality: Correlation of the chosen kind of direction with the teacher on photos held out; None
+            without a teacher.
+        weak: True where the concept is below the bar and has no row in `Directions.directions`.
+        reason: Why it is weak; "" otherwise.
+    """
+
+    id: str
+    source: str
+    words: tuple[str, ...]
+    teacher: tuple[str, ...]
+    expected_cosine: float | None
+    agreement: float | None
+    vector: float | None
+    quality: float | None
+    weak: bool
+    reason: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as plain values."""
+        return {**asdict(self), "words": list(self.words), "teacher": list(self.teacher)}
+
+
+@dataclass(frozen=True, slots=True)
+class Directions:
+    """Directions E of one bank in one embedding space.
+
+    Attributes:
+        tower: Name of the embedding space, such as "clip-vit-b16".
+        tower_fingerprint: SHA-256 of the file that the image tower was made from.
+        bank_fingerprint: `ConceptBank.fingerprint` of the bank.
+        ids: Concepts that have a direction, in bank order; row j of `directions` is `ids[j]`.
+        directions: Unit rows, float32 [k, d].
+        image_mean: Mean unit image embedding over the photo pool, float32 [d].
+        text_mean: Mean text row that text directions were centred by, float32 [d].
+        activation_mean: Mean activation of each concept over the photo pool, float32 [k].
+        activation_sd: Its standard deviation, float32 [k].
+        concepts: Provenance of every concept of the bank, weak ones included, in bank order.
+        report: Figures of the build: pool, bridge, bars.
+    """
+
+    tower: str
+    tower_fingerprint: str
+    bank_fingerprint: str
+    ids: tuple[str, ...]
+    directions: FloatArray
+    image_mean: FloatArray
+    text_mean: FloatArray
+    activation_mean: FloatArray
+    activation_sd: FloatArray
+    concepts: tuple[ConceptDirection, ...]
+    report: dict[str, Any]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def of(self, concept_id: str) -> FloatArray:
+        """Return the direction of one concept, float32 [d].
+
+        Raises:
+            UsageError: The concept has no direction good enough, or is unknown.
+        """
+        if concept_id in self.ids:
+            row: FloatArray = self.directions[self.ids.index(concept_id)]
+            return row
+        for concept in self.concepts:
+            if concept.id == concept_id:
+                raise UsageError(f"concept {concept_id!r} has no direction in {self.tower}: {concept.reason}")
+        raise UsageError(f"concept {concept_id!r} is not in the bank of these directions")
+
+    def activations(self, embeddings: FloatArray, *, standardise: bool = False) -> FloatArray:
+        """Return how strongly each photo shows each concept.
+
+        Args:
+            embeddings: Image embeddings of this tower, [n, d]; any length, scaled to one here.
+            standardise: False gives the cosine of the centred embedding with the direction: use it to
+                rank concepts within a photo. True gives standard deviations from the mean over the photo
+                pool: use it to rank photos by a concept; it inflates concepts that the pool never shows.
+
+        Returns:
+            float32 [n, k].
+        """
+        unit = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
+        centred = unit - self.image_mean
+        cosine = (centred / np.linalg.norm(centred, axis=1, keepdims=True)) @ self.directions.T
+        if standardise:
+            cosine = (cosine - self.activation_mean) / self.activation_sd
+        return np.asarray(cosine, dtype=np.float32)
+
+
+def save_directions(directions: Directions, path: str | Path) -> None:
+    """Write `directions` to PATH.safetensors and PATH.json.
+
+    Args:
+        directions: What to write.
+        path: Path without or with the suffix `.safetensors`.
+    """
+    from safetensors.numpy import save
+
+    numbers, words = _pair(path)
+    tensors = {name: np.ascontiguousarray(getattr(directions, name)) for name in _TENSORS}
+    data = save(tensors)
+    numbers.parent.mkdir(parents=True, exist_ok=True)
+    numbers.write_bytes(data)
+    content = {
+        "format": 1,
+        "tower": directions.tower,
+        "tower_fingerprint": directions.tower_fingerprint,
+        "bank_fingerprint": directions.bank_fingerprint,
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "ids": list(directions.ids),
+        "report": directions.report,
+        "concepts": [concept.to_dict() for concept in directions.concepts],
+    }
+    words.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def load_directions(
+    path: str | Path | None = None, *, bank: ConceptBank | None = None, tower: str | None = "clip-vit-b16"
+) -> Directions:
+    """Read directions and check that they belong to the bank and the tower.
+
+    Args:
+        path: A direction file; None reads the one that ships with whyhere.
+        bank: The bank they must belong to; None means the bank that ships with whyhere.
+        tower: Name of the embedding space they must belong to; None takes any.
+
+    Raises:
+        MissingFileError: A file is missing, damaged or not a direction file.
+        UsageError: The directions belong to another tower or another bank.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    numbers, words = _pair(DATA / "directions-clip-vit-b16" if path is None else path)
+    rebuild = "build it with scripts/build_concept_directions.py"
+    try:
+        data = numbers.read_bytes()
+        content = json.loads(words.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise MissingFileError(f"no concept directions at {error.filename}; {rebuild}") from error
+    except ValueError as error:
+        raise MissingFileError(f"{words} is not a direction file ({error}); {rebuild}") from error
+    if not isinstance(content, dict) or content.get("format") != 1:
+        raise MissingFileError(f"{words} is not a direction file of format 1; {rebuild}")
+    if hashlib.sha256(data).hexdigest() != content.get("sha256"):
+        raise MissingFileError(
+            f"{numbers} does not match {words.name}: damaged or from another build; {rebuild}"
+        )
+    try:
+        tensors = load(data)
+        arrays = {name: np.asarray(tensors[name], dtype=np.float32) for name in _TENSORS}
+        directions = Directions(
+            tower=content["tower"],
+            tower_fingerprint=content["tower_fingerprint"],
+            bank_fingerprint=content["bank_fingerprint"],
+            ids=tuple(content["ids"]),
+            concepts=tuple(_concept(entry) for entry in content["concepts"]),
+            report=content["report"],
+            **arrays,
+        )
+    except (KeyError, TypeError, SafetensorError) as error:
+        raise MissingFileError(f"{numbers} is not a complete direction file ({error}); {rebuild}") from error
+    if tower is not None and directions.tower != tower:
+        raise UsageError(
+            f"{numbers} holds directions for the tower {directions.tower!r}, not {tower!r}; {rebuild}"
+        )
+    _check(directions, load_bank() if bank is None else bank, numbers)
+    return directions
+
+
+def _check(directions: Directions, bank: ConceptBank, file: Path) -> None:
+    """Raise unless the directions fit the bank and each other."""
+    if directions.bank_fingerprint != bank.fingerprint:
+        raise UsageError(
+            f"{file} was built for another version of the concept bank "
+            f"({directions.bank_fingerprint}, this one is {bank.fingerprint}); "
+            "build it again with scripts/build_concept_directions.py"
+        )
+    strong = tuple(concept.id for concept in directions.concepts if not concept.weak)
+    if tuple(c.id for c in directions.concepts) != bank.ids or strong != directions.ids:
+        raise MissingFileError(f"{file}: its concepts are not those of the bank {bank.name!r}")
+    count, width = len(directions.ids), directions.image_mean.shape[-1]
+    shapes = {"directions": (count, width), "image_mean": (width,), "text_mean": (width,)}
+    shapes |= {"activation_mean": (count,), "activation_sd": (count,)}
+    for name, shape in shapes.items():
+        array = getattr(directions, name)
+        if array.shape != shape or not np.isfinite(array).all():
+            raise MissingFileError(f"{file}: {name} has shape {array.shape}, expected finite {shape}")
+    if count and np.abs(np.linalg.norm(directions.directions, axis=1) - 1).max() > 1e-4:
+        raise MissingFileError(f"{file}: directions are not of unit length")
+
+
+def _concept(entry: dict[str, Any]) -> ConceptDirection:
+    """Turn one JSON object into provenance."""
+    known = {f.name: entry[f.name] for f in fields(ConceptDirection)}
+    known["words"], known["teacher"] = tuple(known["words"]), tuple(known["teacher"])
+    return ConceptDirection(**known)
+
+
+def _pair(path: str | Path) -> tuple[Path, Path]:
+    """Return the two files of a direction file named with or without its suffix."""
+    base = Path(path)
+    if base.suffix in (".safetensors", ".json"):
+        base = base.with_suffix("")
+    return base.with_name(base.name + ".safetensors"), base.with_name(base.name + ".json")
