@@ -1,1 +1,57 @@
-"""Where was this photo taken, and why here?"""
+"""Where was this photo taken, and why here?
+
+    >>> from whyhere import Locator
+    >>> prediction = Locator.from_release("base").locate("photo.jpg")  # doctest: +SKIP
+
+Photos stay on this machine; answers are hypotheses with probabilities, and every score is the sum of the
+concept contributions that are shown for it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from whyhere.errors import MissingFileError, PhotoError, UsageError, WhyhereError
+    from whyhere.geo import LatLon, PlaceName
+    from whyhere.locator import Locator
+    from whyhere.prediction import Answer, ConceptContribution, Prediction, ReleaseCard, SurfaceCell
+
+_HOMES = {
+    "Answer": "prediction",
+    "ConceptContribution": "prediction",
+    "LatLon": "geo",
+    "Locator": "locator",
+    "MissingFileError": "errors",
+    "PhotoError": "errors",
+    "PlaceName": "geo",
+    "Prediction": "prediction",
+    "ReleaseCard": "prediction",
+    "SurfaceCell": "prediction",
+    "UsageError": "errors",
+    "WhyhereError": "errors",
+}
+
+__all__ = [
+    "Answer",
+    "ConceptContribution",
+    "LatLon",
+    "Locator",
+    "MissingFileError",
+    "PhotoError",
+    "PlaceName",
+    "Prediction",
+    "ReleaseCard",
+    "SurfaceCell",
+    "UsageError",
+    "WhyhereError",
+]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the name stands for
+    """Import a public name when it is first used: `import whyhere` alone stays fast and light."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'whyhere' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"whyhere.{_HOMES[name]}"), name)

@@ -1,0 +1,5 @@
+"""`python -m whyhere`."""
+
+from whyhere.cli import main
+
+main()

@@ -1,0 +1,111 @@
+"""From a release to the parts of a locator: loads every model file once and checks that they fit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from whyhere.alignment import Alignment, load_alignment
+from whyhere.concepts import ConceptLabel, read_labels
+from whyhere.encoders import ImageTower
+from whyhere.errors import MissingFileError
+from whyhere.gallery import Gallery, open_gallery
+from whyhere.images import PreprocessSpec
+from whyhere.prediction import ReleaseCard
+from whyhere.ranking import RankingConfig
+from whyhere.releases import Release, galleries_dir, load_image_tower, prepare_heads
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Everything that a locator is made of.
+
+    Attributes:
+        tower: The image tower.
+        preprocessing: How photos are prepared for it.
+        gallery: The places that can be answered, embedded.
+        alignment: What scores places and splits scores into concepts.
+        ranking: How scores become answers.
+        concepts: Names of the concepts, in the order of the alignment.
+        card: What a reader must know about the release.
+        view_average: What is averaged over the views of a photo: "embeddings" of unit length, before the
+            alignment sees them, or "logits", for which it sees the raw embeddings of all views.
+    """
+
+    tower: ImageTower
+    preprocessing: PreprocessSpec
+    gallery: Gallery
+    alignment: Alignment
+    ranking: RankingConfig
+    concepts: tuple[ConceptLabel, ...]
+    card: ReleaseCard
+    view_average: str = "embeddings"
+
+
+def assemble(
+    release: Release, *, threads: int | None = None, progress: Callable[[int, int], None] | None = None
+) -> Parts:
+    """Load a release.
+
+    Args:
+        release: The release.
+        threads: Threads of the image tower; all cores by default.
+        progress: Called with places done and places in all while the gallery is embedded at its first use.
+
+    Raises:
+        MissingFileError: A file is missing, damaged or does not fit the others.
+    """
+    config = release.config
+    averaged = "logits" if config.alignment.get("kind") == "geoclip" else "embeddings"
+    if config.image_tower.view_average != averaged:
+        raise MissingFileError(
+            f"{release.directory / 'config.json'}: for an alignment of kind {config.alignment.get('kind')!r} "
+            f'image_tower.view_average must be "{averaged}"'
+        )
+    tower = load_image_tower(release, threads=threads)
+    alignment = load_alignment(prepare_heads(release), config.alignment)
+    concepts = read_labels(release.directory / "concepts.json")
+    if tuple(concept.id for concept in concepts) != alignment.concept_ids:
+        raise MissingFileError(
+            f"{release.directory}: concepts.json and config.json name different concepts; reinstall the release"
+        )
+    return Parts(
+        tower=tower,
+        preprocessing=_preprocessing(release, tower),
+        gallery=prepare_gallery(release, progress=progress),
+        alignment=alignment,
+        ranking=RankingConfig.from_dict(config.ranking, where=str(release.directory / "config.json")),
+        concepts=concepts,
+        card=config.card,
+        view_average=averaged,
+    )
+
+
+def _preprocessing(release: Release, tower: ImageTower) -> PreprocessSpec:
+    """Return how photos are prepared for the tower of a release."""
+    config = release.config.image_tower
+    wanted = {"size_px": tower.image_size, "resample": config.resample, "views": config.views}
+    wanted |= {key: value for key in ("mean", "std") if (value := getattr(config, key)) is not None}
+    try:
+        return PreprocessSpec.from_dict(wanted)
+    except ValueError as error:
+        raise MissingFileError(f"{release.directory / 'config.json'}: image_tower: {error}") from error
+
+
+def prepare_gallery(release: Release, *, progress: Callable[[int, int], None] | None = None) -> Gallery:
+    """Open the gallery of a release; embed it where this was never done.
+
+    Args:
+        release: The release.
+        progress: Called with places done and places in all while the gallery is embedded.
+
+    Raises:
+        MissingFileError: The weights or the coordinates are missing or damaged.
+    """
+    config = release.config
+    return open_gallery(
+        release.part_path(config.gallery) / "gallery.npy",
+        release.part_path(config.location_encoder) / "location_encoder.safetensors",
+        galleries_dir(),
+        progress=progress,
+    )

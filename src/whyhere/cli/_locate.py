@@ -1,0 +1,142 @@
+"""`whyhere locate`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from whyhere.errors import PhotoError, UsageError
+
+if TYPE_CHECKING:
+    from whyhere.images import StdinPhoto
+    from whyhere.locator import Locator
+    from whyhere.prediction import Prediction
+
+
+def locate(
+    photos: Annotated[
+        list[str], typer.Argument(metavar="PHOTO...", help="Photos, directories, or - for standard input.")
+    ],
+    top: Annotated[int, typer.Option(min=1, max=100, help="How many different places at most.")] = 5,
+    radius_km: Annotated[
+        float | None,
+        typer.Option(
+            "--radius-km", help="Points nearer than this are one place.", show_default="the release's"
+        ),
+    ] = None,
+    region: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REGION",
+            help="Answer only inside: a country code or name, SOUTH,WEST,NORTH,EAST in degrees, or a GeoJSON file.",
+        ),
+    ] = None,
+    release: Annotated[str, typer.Option(help="Name or directory of the release.")] = "base",
+    format: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            help="table, json, jsonl, csv, geojson, kml or html.",
+            show_default="by the suffix of --output, else table",
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Write there instead of to standard output."),
+    ] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option("--html", metavar="FILE", help="Also write a self-contained HTML report there."),
+    ] = None,
+    concepts: Annotated[int, typer.Option(min=0, max=50, help="Concepts for and against in the table.")] = 3,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads of the image tower.", show_default="all cores")
+    ] = None,
+) -> None:
+    """Say where photos may have been taken, and which concepts say so.
+
+    Answers are hypotheses with probabilities, not proof. Photos stay on this machine, and their own GPS
+    metadata is shown beside the answer but never used.
+    """
+    from whyhere.cli._output import write_output
+    from whyhere.report import FORMATS, stream
+
+    format = _format_of(format, output, FORMATS)
+    arguments = _checked_region(region)
+    failed: list[PhotoError] = []
+
+    def report(error: PhotoError) -> None:
+        failed.append(error)
+        print(f"whyhere: {error}", file=sys.stderr)
+
+    locator = _load(release, threads)
+    predictions = locator.locate_many(
+        _photos(photos, report),
+        top=top,
+        radius_km=radius_km,
+        region=arguments,
+        with_thumbnail=format == "html" or html is not None,
+        on_error=report,
+    )
+    kept: list[Prediction] = []
+    if html is not None:
+        predictions = _keeping(predictions, kept)
+    write_output(
+        lambda console: stream(predictions, format, card=locator.card, concepts=concepts, **console),
+        output,
+    )
+    if html is not None:
+        write_output(lambda console: stream(kept, "html", card=locator.card), html)
+        print(f"Report: {html.resolve()} (open it in a browser)", file=sys.stderr)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _format_of(format: str | None, output: Path | None, formats: Iterable[str]) -> str:
+    """Return the format asked for, else the one that the suffix of the output file means."""
+    if format is None:
+        suffix = output.suffix.lower().lstrip(".") if output else ""
+        return suffix if suffix in formats else "table"
+    if format not in formats:
+        raise UsageError(f"--format {format}: there is no such format; choose one of {', '.join(formats)}")
+    return format
+
+
+def _checked_region(region: str | None) -> Any:  # noqa: ANN401 - imported lazily
+    """Parse the region before anything slow happens."""
+    if region is None:
+        return None
+    from whyhere.geo import parse_region
+
+    return parse_region(region)
+
+
+def _photos(arguments: list[str], report: Callable[[PhotoError], None]) -> Iterator[Path | StdinPhoto]:
+    """Yield what can be opened; report the rest."""
+    from whyhere.images import find_photos
+
+    for found in find_photos(arguments):
+        if isinstance(found, PhotoError):
+            report(found)
+        else:
+            yield found
+
+
+def _keeping(predictions: Iterator[Prediction], kept: list[Prediction]) -> Iterator[Prediction]:
+    """Pass predictions on and keep them."""
+    for prediction in predictions:
+        kept.append(prediction)
+        yield prediction
+
+
+def _load(release: str, threads: int | None) -> Locator:
+    """Load the locator, with a progress bar while a gallery is embedded for the first time."""
+    from whyhere.cli._progress import place_progress
+    from whyhere.locator import Locator
+
+    with place_progress("Embedding the gallery (first use only)") as progress:
+        return Locator.from_release(release, threads=threads, progress=progress)

@@ -1,0 +1,56 @@
+"""`whyhere` itself: its commands, its version, and how errors end it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from whyhere.cli import _concepts, _locate, _releases
+from whyhere.errors import WhyhereError
+
+app = typer.Typer(
+    name="whyhere",
+    help="Where was this photo taken, and why here? Answers are hypotheses; nothing leaves this machine.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command("locate")(_locate.locate)
+app.add_typer(_releases.app, name="releases")
+app.add_typer(_concepts.app, name="concepts")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"whyhere {version('whyhere')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Where was this photo taken, and why here? Answers are hypotheses; nothing leaves this machine."""
+
+
+def main() -> None:
+    """Run the command line and exit with its code."""
+    try:
+        app()
+    except WhyhereError as error:
+        print(f"whyhere: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        # The reader has gone, as in `whyhere locate ... | head`; keep Python from complaining at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("whyhere: interrupted", file=sys.stderr)
+        sys.exit(130)

@@ -1,0 +1,107 @@
+"""The shape of the code: who may import whom, and what a quick command must not load."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import whyhere
+
+PACKAGE = Path(whyhere.__file__).parent
+
+# photo -> images -> encoders -> alignment -> ranking -> explain -> report, with geo and concepts below all.
+MAY_IMPORT = {
+    "errors": set(),
+    "geo": {"errors"},
+    "concepts": {"errors"},
+    "prediction": {"geo"},
+    "images": {"errors", "geo"},
+    "encoders": {"errors", "geo", "images"},
+    "gallery": {"errors", "geo", "encoders"},
+    "alignment": {"errors", "geo", "concepts", "encoders"},
+    "ranking": {"errors", "geo", "gallery", "alignment"},
+    "explain": {"errors", "geo", "concepts", "prediction", "alignment", "ranking"},
+    "report": {"errors", "geo", "prediction", "explain"},
+    "releases": {"errors", "geo", "concepts", "prediction", "encoders", "gallery", "alignment"},
+}
+ON_TOP = {"cli", "training", "evaluation", "_assembly", "locator", "__init__", "__main__"}
+
+
+def imports_of(path: Path) -> set[str]:
+    """Return the parts of whyhere that a module imports anywhere, functions included."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module]
+            if node.module == "whyhere":
+                names = [f"whyhere.{alias.name}" for alias in node.names]
+        found |= {name.split(".")[1] for name in names if name.startswith("whyhere.")}
+    return found
+
+
+def parts_and_modules():
+    for path in sorted(PACKAGE.rglob("*.py")):
+        part = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+        yield pytest.param(part, path, id=str(path.relative_to(PACKAGE)))
+
+
+@pytest.mark.parametrize(("part", "path"), list(parts_and_modules()))
+def test_a_stage_imports_only_stages_before_it(part, path):
+    imported = imports_of(path) - {part}
+    if part in ON_TOP:
+        forbidden = {"cli"} if part != "__main__" else set()
+        if part not in {"training", "evaluation"}:
+            forbidden |= {"training", "evaluation"}
+        assert not imported & forbidden
+    else:
+        assert imported <= MAY_IMPORT[part]
+
+
+def modules_loaded_by(code: str) -> set[str]:
+    script = f"import sys\n{code}\nprint('\\n'.join(sys.modules))"
+    return set(
+        subprocess.run(
+            [sys.executable, "-c", script], check=True, capture_output=True, text=True
+        ).stdout.split()
+    )
+
+
+HEAVY = {"torch", "onnxruntime", "transformers", "shapely", "h3", "PIL", "numpy", "safetensors"}
+
+
+def test_help_loads_nothing_heavy():
+    code = "import contextlib, io\nfrom whyhere.cli import main\nsys.argv = ['whyhere', '--help']\n"
+    code += (
+        "out = io.StringIO()\nwith contextlib.redirect_stdout(out), contextlib.suppress(SystemExit): main()\n"
+    )
+    code += "assert 'locate' in out.getvalue()"
+    assert not modules_loaded_by(code) & HEAVY
+
+
+def test_importing_the_package_loads_nothing_heavy():
+    assert not modules_loaded_by("import whyhere") & HEAVY
+
+
+def test_locating_never_needs_torch():
+    loaded = modules_loaded_by("import whyhere.locator, whyhere.report, whyhere.releases")
+    assert not loaded & {"torch", "transformers", "onnx"}
+
+
+def test_every_public_name_is_there():
+    for name in whyhere.__all__:
+        assert getattr(whyhere, name).__name__ == name
+    assert sorted(whyhere.__all__) == whyhere.__all__
+
+
+@pytest.mark.parametrize(
+    "path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE))
+)
+def test_modules_stay_readable(path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) < 330
