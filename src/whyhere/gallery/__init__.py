@@ -1,0 +1,9 @@
+"""The places that can be answered: coordinates, their embeddings on disk, and exact search.
+
+A gallery is embedded once and then memory-mapped, so that opening it costs nothing and processes share it.
+"""
+
+from whyhere.gallery._bank import gallery_fingerprint, open_gallery
+from whyhere.gallery._gallery import Gallery
+
+__all__ = ["Gallery", "gallery_fingerprint", "open_gallery"]

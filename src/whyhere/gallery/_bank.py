@@ -1,0 +1,270 @@
+"""The embedding bank on disk: made once, found again by its fingerprint, whole or absent.
+
+    <cache>/<fingerprint>/embeddings.npy   float32 [n, 512], unit length
+    <cache>/<fingerprint>/manifest.json    what it was made from, its size and checksum
+    <cache>/.lock                          held while a bank is built
+    <cache>/.<name>.partial                work in progress; what a killed build leaves, the next sweeps
+
+float32 rather than float16: half the bytes would cost 140 ms a query to widen again instead of 6 ms to read
+(94,100 places, two cores), and move scores by up to 6e-5, more than explanations may be off.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+import sys
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from whyhere.encoders import LocationEncoder
+from whyhere.errors import MissingFileError
+from whyhere.gallery._gallery import Gallery
+from whyhere.gallery._lock import exclusive
+
+Progress = Callable[[int, int], None]
+Float32Array = NDArray[np.float32]
+Float64Array = NDArray[np.float64]
+
+_FORMAT = 1
+_DTYPE = np.dtype("<f4")
+_CHUNK = 8192  # places between two writes: a multiple of the encoder's batch
+_SAMPLED_ROWS = 64
+_REMEDY = "run `whyhere releases fetch base --force`"
+
+
+def open_gallery(
+    coordinates: Path,
+    encoder_weights: Path,
+    cache: Path,
+    *,
+    verify: bool = False,
+    progress: Progress | None = None,
+) -> Gallery:
+    """Open a gallery; embed it where that was never done, or where its bank is damaged.
+
+    Two processes may do so at once: one embeds, the other waits and opens the same bank. A process killed at
+    any moment and a full disk leave no bank rather than half of one.
+
+    Args:
+        coordinates: `.npy` file of latitudes and longitudes in degrees, float64, shape (n, 2).
+        encoder_weights: The location encoder's `.safetensors` file.
+        cache: Directory that keeps embedded galleries; made where absent.
+        verify: Read the whole bank and compare it with its checksum, rather than its size, header and a
+            sample of its rows.
+        progress: Called with places done and places in all while the gallery is embedded, first with 0.
+
+    Raises:
+        MissingFileError: Coordinates or weights are missing or damaged, or the bank cannot be written.
+    """
+    lat, lon = _read_coordinates(coordinates)
+    fingerprint = gallery_fingerprint(coordinates, encoder_weights)
+    folder = cache / fingerprint
+    embeddings = _open_bank(folder, len(lat), verify)
+    if embeddings is None:
+        try:
+            cache.mkdir(parents=True, exist_ok=True)
+            with exclusive(cache / ".lock") as alone:
+                embeddings = _open_bank(folder, len(lat), verify)
+                if embeddings is None:
+                    if alone:
+                        _sweep(cache)
+                    encoder = LocationEncoder.load(encoder_weights)
+
+                    def unchanged() -> bool:
+                        return gallery_fingerprint(coordinates, encoder_weights) == fingerprint
+
+                    _build(folder, encoder, lat, lon, unchanged, progress or _silent)
+                    embeddings = _open_bank(folder, len(lat), verify)
+        except OSError as error:
+            need_mb = len(lat) * LocationEncoder.dim * _DTYPE.itemsize / 1e6
+            raise MissingFileError(
+                f"{folder}: cannot keep the embedded gallery there ({error.strerror or error}); it needs "
+                f"{need_mb:.0f} MB. Make room or choose another directory with WHYHERE_HOME"
+            ) from error
+    if embeddings is None:
+        raise MissingFileError(
+            f"{folder}: the embedded gallery changed while it was made; run the command again"
+        )
+    return Gallery(lat, lon, embeddings, fingerprint)
+
+
+def gallery_fingerprint(coordinates: Path, encoder_weights: Path) -> str:
+    """Return 32 hexadecimal digits that change whenever the embeddings would: files, algorithm, format.
+
+    Raises:
+        MissingFileError: A file is missing or cannot be read.
+    """
+    parts = [f"whyhere gallery {_FORMAT}", LocationEncoder.algorithm, _DTYPE.str]
+    for path in (coordinates, encoder_weights):
+        try:
+            with path.open("rb") as file:
+                parts.append(hashlib.file_digest(file, "sha256").hexdigest())
+        except OSError as error:
+            raise MissingFileError(f"{path}: cannot be read ({error.strerror}); {_REMEDY}") from error
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
+
+
+def _silent(done: int, total: int) -> None:
+    """Report nothing."""
+
+
+def _read_coordinates(path: Path) -> tuple[Float64Array, Float64Array]:
+    """Return latitudes and longitudes, read-only."""
+    try:
+        points = np.load(path, allow_pickle=False)
+    except FileNotFoundError as error:
+        raise MissingFileError(f"{path}: the gallery's coordinates are missing; {_REMEDY}") from error
+    except (OSError, ValueError, EOFError) as error:
+        raise MissingFileError(f"{path}: not an array of coordinates ({error}); {_REMEDY}") from error
+    if (
+        not isinstance(points, np.ndarray)
+        or points.dtype != np.float64
+        or points.ndim != 2
+        or points.shape[1] != 2
+    ):
+        found = f"{points.dtype} {points.shape}" if isinstance(points, np.ndarray) else "an archive"
+        raise MissingFileError(f"{path}: expected float64 (n, 2), found {found}; {_REMEDY}")
+    if not len(points) or not (np.abs(points) <= (90, 180)).all():  # also false where one is NaN
+        raise MissingFileError(
+            f"{path}: empty, or a position is not (latitude, longitude) in degrees; {_REMEDY}"
+        )
+    lat, lon = points.T.copy()
+    lat.flags.writeable = lon.flags.writeable = False
+    return lat, lon
+
+
+def _open_bank(folder: Path, places: int, verify: bool) -> Float32Array | None:
+    """Map the bank, or return None where there is none that can be trusted."""
+    path = folder / "embeddings.npy"
+    try:
+        manifest: Any = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        if manifest["fingerprint"] != folder.name or manifest["bytes"] != path.stat().st_size:
+            return None
+        mapped = np.load(path, mmap_mode="r", allow_pickle=False)
+        if verify:
+            with path.open("rb") as file:
+                if hashlib.file_digest(file, "sha256").hexdigest() != manifest["sha256"]:
+                    return None
+    except (OSError, ValueError, EOFError, KeyError, TypeError):
+        return None
+    bank: Float32Array = np.asarray(mapped)
+    if bank.dtype != _DTYPE or bank.shape != (places, LocationEncoder.dim) or not bank.flags.c_contiguous:
+        return None
+    sample = bank[np.linspace(0, places - 1, min(places, _SAMPLED_ROWS)).astype(np.intp)].astype(np.float64)
+    if not (np.abs(np.linalg.norm(sample, axis=1) - 1) < 1e-5).all():
+        return None
+    return bank
+
+
+def _build(
+    folder: Path,
+    encoder: LocationEncoder,
+    lat: Float64Array,
+    lon: Float64Array,
+    unchanged: Callable[[], bool],
+    progress: Progress,
+) -> None:
+    """Embed into a directory beside `folder`, flush it to disk, and rename it into place.
+
+    Written through a file, not a memory map: a full disk is then an error and not a killed process.
+
+    Raises:
+        OSError: The disk is full or cannot be written.
+        MissingFileError: An embedding has no direction, or a source file changed meanwhile.
+    """
+    stage = folder.parent / f".{uuid.uuid4().hex}.partial"
+    stage.mkdir()
+    try:
+        digest = hashlib.sha256()
+        path = stage / "embeddings.npy"
+        with path.open("w+b") as file:
+            header = {"descr": _DTYPE.str, "fortran_order": False, "shape": (len(lat), encoder.dim)}
+            np.lib.format.write_array_header_1_0(file, header)
+            file.seek(0)
+            digest.update(file.read())
+            progress(0, len(lat))
+            _claim(file.fileno(), file.tell() + len(lat) * encoder.dim * _DTYPE.itemsize)
+            for start in range(0, len(lat), _CHUNK):
+                part = slice(start, start + _CHUNK)
+
+                def report(done: int, start: int = start) -> None:
+                    progress(start + done, len(lat))
+
+                data = _unit(encoder.embed(lat[part], lon[part], progress=report)).tobytes()
+                file.write(data)
+                digest.update(data)
+            _flush(file.fileno(), file.flush)
+        if not unchanged():
+            raise MissingFileError(
+                f"{folder}: coordinates or weights changed while they were read; try again"
+            )
+        manifest = {
+            "format": _FORMAT,
+            "fingerprint": folder.name,
+            "encoder": encoder.algorithm,
+            "places": len(lat),
+            "bytes": path.stat().st_size,
+            "sha256": digest.hexdigest(),
+        }
+        with (stage / "manifest.json").open("w", encoding="utf-8") as text:
+            text.write(json.dumps(manifest, indent=2) + "\n")
+            _flush(text.fileno(), text.flush)
+        _put_in_place(stage, folder)
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)
+
+
+def _claim(descriptor: int, size: int) -> None:
+    """Claim the space on disk: fail now, where the system can tell, not after half a minute of work."""
+    os.truncate(descriptor, size)
+    if sys.platform != "win32" and sys.platform != "darwin":
+        try:
+            os.posix_fallocate(descriptor, 0, size)
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
+                raise  # anything else: this file system cannot tell
+
+
+def _unit(embeddings: Float32Array) -> Float32Array:
+    """Scale rows to length 1, dividing in float64 so that the length is 1 to float32 precision."""
+    wide = embeddings.astype(np.float64)
+    lengths = np.linalg.norm(wide, axis=1, keepdims=True)
+    if not (np.isfinite(lengths) & (lengths > 0)).all():
+        raise MissingFileError(
+            f"the location encoder gives a place no direction: its weights are wrong; {_REMEDY}"
+        )
+    unit: Float32Array = (wide / lengths).astype(_DTYPE)
+    return unit
+
+
+def _flush(descriptor: int, flush: Callable[[], object]) -> None:
+    flush()
+    os.fsync(descriptor)
+
+
+def _put_in_place(stage: Path, folder: Path) -> None:
+    """Rename `stage` to `folder`; what was there is damaged and moves out of the way first."""
+    stale = folder.parent / f".{uuid.uuid4().hex}.partial"
+    if folder.exists():
+        folder.rename(stale)
+    try:
+        stage.rename(folder)
+    except OSError:  # without locks another process may just have put its own there
+        if not folder.is_dir():
+            raise
+    shutil.rmtree(stale, ignore_errors=True)
+
+
+def _sweep(cache: Path) -> None:
+    """Remove what killed builds left. Only for the holder of the lock: nobody else is building then."""
+    for left in cache.glob(".*.partial"):
+        shutil.rmtree(left, ignore_errors=True)
