@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from whyhere.errors import MissingFileError
+
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE_PHOTOS = ROOT.parent / "shared" / "data" / "osv5m-sample"
 
@@ -16,3 +18,17 @@ def sample_photos() -> Path:
     if not (SAMPLE_PHOTOS / "index.csv").is_file():
         pytest.skip(f"needs the sample photos in {SAMPLE_PHOTOS}, which are not part of the repository")
     return SAMPLE_PHOTOS
+
+
+@pytest.fixture(scope="session")
+def base_release():
+    """Release `base` with its weights; skips where they were never fetched."""
+    from whyhere.releases import asset_path, resolve
+
+    try:
+        release = resolve("base")
+        for asset in release.asset_names:
+            asset_path(asset)
+    except MissingFileError as error:
+        pytest.skip(f"needs the weights of base: {error}")
+    return release

@@ -1,16 +1,18 @@
-"""Closed-form alignment: a linear image head, explained by a sparse code over the concept bank.
+"""Closed-form alignment: a linear image head, explained by a sparse code over the concepts.
 
-The head W maps the centred image features into the location space. The part of the features that lies in
-the image tower's embedding space is written as E z_img + rest, with E the concept directions, so that
+The head W maps the centred image features x into the location space. The photo is written as a sparse
+non-negative sum of concept patterns, x = E z_img + rest, so that z_img[j] says how much of concept j the photo
+shows, and
 
     W x = W E z_img + (W x - W E z_img) = B z_img + residual
 
-with B = W E: every concept direction reaches the location space through the same head as the photo (as
-GeoCLIP sends text through its image head). The score of a place with centred location embedding y is
+with B = W E: every concept reaches the location space through the same head as the photo (as GeoCLIP sends
+text through its image head). The score of a place with centred location embedding y is
 
-    scale * <W x, y> / (|W x| |y|) = sum_j scale * z_img[j] (B^T y)[j] / (|W x| |y|) + remainder
+    scale * <W x, y> / (|W x| |y|) = sum_j scale * z_img[j] z_loc[j] / (|W x| |y|) + remainder,   z_loc = B^T y
 
-which is Eq. 3 of arXiv 2509.01910 with the feature-space norms, exact for any z_img.
+which is Eq. 3 of arXiv 2509.01910 with the norms of the feature space, exact for any z_img. A concept speaks
+for a place it fits and against one it does not fit; what the photo does not show says nothing.
 """
 
 from __future__ import annotations
@@ -38,7 +40,7 @@ class LinearAlignment:
         head: W, float32, shape (512, p).
         feature_mean: Mean of the image features in training, float32, shape (p,).
         location_mean: Mean of the unit location embeddings in training, float32, shape (512,).
-        directions: E, unit concept directions in the space of the first d features, float32, shape (d, k).
+        directions: E, unit concept patterns in the space of the first d features, float32, shape (d, k).
         scale: Factor on the cosine.
         penalty: l1 penalty of the sparse code.
         basis: B = W E, float32, shape (512, k); derived.

@@ -1,0 +1,253 @@
+"""How release `base` is made, shared by the scripts that train and that evaluate it.
+
+Every number here was fixed before the release was evaluated; what is fitted or chosen (recipe, head, means,
+temperature) is fitted on training photos alone.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import track
+
+from whyhere.alignment import LinearAlignment
+from whyhere.concepts import load_directions
+from whyhere.encoders import LocationEncoder, OnnxImageTower
+from whyhere.gallery import Gallery, open_gallery
+from whyhere.geo import great_circle_km
+from whyhere.images import PreprocessSpec, open_photo, preprocess
+from whyhere.ranking import CellIndex, cell_probabilities, rank_places
+from whyhere.releases import asset_path, galleries_dir, home
+from whyhere.training import (
+    CellTable,
+    Examples,
+    Recipe,
+    RidgeHead,
+    choose_recipe,
+    concept_patterns,
+    fit_ridge,
+    negative_log_densities,
+)
+
+VIEWS = 7
+"""Views of a photo whose embeddings are averaged."""
+
+RECIPES = tuple(Recipe(penalty, scale_km) for scale_km in (0.0, 100.0) for penalty in (0.1, 0.3, 1.0))
+"""What cross-validation inside the training photos chooses from."""
+
+FOLDS = 5
+SPARSITY = 0.01
+"""l1 penalty of the concept code; it changes what is named, never the score."""
+
+LEAST_QUALITY = 0.4
+"""Concepts are named only where their direction agrees this well with a scene teacher on held-out photos."""
+
+CELL_RESOLUTION = 3
+RADIUS_KM = 300.0
+TEMPERATURES = tuple(float(t) for t in np.geomspace(0.02, 0.2, 24))
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingPhotos:
+    """The photos, encoded.
+
+    Attributes:
+        files: File names, as in the index.
+        lat: True latitudes in degrees, shape (n,).
+        lon: True longitudes in degrees, shape (n,).
+        examples: Features, targets and distances to learn from.
+    """
+
+    files: tuple[str, ...]
+    lat: NDArray[np.float64]
+    lon: NDArray[np.float64]
+    examples: Examples
+
+
+def load_photos(folder: Path, cells: CellTable) -> TrainingPhotos:
+    """Encode the photos of a folder with an `index.csv` (columns file, lat, lon).
+
+    Features are kept in the cache, under a fingerprint of the photos, the tower and the views.
+    """
+    with (folder / "index.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    files = tuple(row["file"] for row in rows)
+    lat = np.array([float(row["lat"]) for row in rows])
+    lon = np.array([float(row["lon"]) for row in rows])
+    encoder = LocationEncoder.load(asset_path("geoclip") / "location_encoder.safetensors")
+    locations = encoder.embed(lat, lon).astype(np.float64)
+    targets = {0.0: locations / np.linalg.norm(locations, axis=1, keepdims=True)}
+    for scale_km in {recipe.scale_km for recipe in RECIPES} - {0.0}:
+        targets[scale_km] = cells.neighbourhood_embeddings(lat, lon, scale_km=scale_km)
+    examples = Examples(_features(folder, files), targets, cells.distances_km(lat, lon))
+    return TrainingPhotos(files, lat, lon, examples)
+
+
+def fit_head(
+    examples: Examples, cells: CellTable, recipes: tuple[Recipe, ...] = RECIPES
+) -> tuple[Recipe, RidgeHead]:
+    """Choose a recipe by cross-validation and fit it: all that is learned from these photos."""
+    recipe = recipes[0]
+    if len(recipes) > 1:
+        recipe = choose_recipe(examples, cells, recipes, folds=FOLDS, seed=0)
+    return recipe, fit_ridge(examples.features, examples.targets[recipe.scale_km], penalty=recipe.penalty)
+
+
+def held_out_heads(
+    photos: TrainingPhotos, cells: CellTable, recipes: tuple[Recipe, ...] = RECIPES
+) -> list[tuple[Recipe, RidgeHead]]:
+    """Choose and fit once for every photo, on all the others."""
+    rows = np.arange(len(photos.files))
+    return [
+        fit_head(photos.examples.take(rows[rows != row]), cells, recipes)
+        for row in track(rows, "Fitting", console=Console(stderr=True))
+    ]
+
+
+def _features(folder: Path, files: tuple[str, ...]) -> NDArray[np.float64]:
+    tower_path = asset_path("clip-vit-b16") / "image_tower.onnx"
+    digest = hashlib.sha256(f"{VIEWS} {tower_path.stat().st_size}".encode())
+    digest.update((tower_path.parent / "manifest.json").read_bytes())
+    for name in files:
+        digest.update((folder / name).read_bytes())
+    cached = home() / "features" / f"{digest.hexdigest()[:16]}.npy"
+    if cached.is_file():
+        return np.load(cached)
+    tower, spec = OnnxImageTower(tower_path), PreprocessSpec(views=VIEWS)
+    features = []
+    for name in track(files, "Encoding photos", console=Console(stderr=True)):
+        embeddings = tower.embed_only(preprocess(open_photo(folder / name).image, spec))
+        mean = (embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)).mean(axis=0)
+        features.append(mean / np.linalg.norm(mean))
+    cached.parent.mkdir(parents=True, exist_ok=True)
+    np.save(cached, np.array(features, np.float64))
+    return np.array(features, np.float64)
+
+
+def named_concepts() -> tuple[tuple[str, ...], NDArray[np.float64]]:
+    """Return ids and unit directions, one a column, of the concepts that passed the bank's check."""
+    bank = load_directions()
+    passed = [
+        row
+        for row, concept_id in enumerate(bank.ids)
+        for entry in bank.concepts
+        if entry.id == concept_id and not entry.weak and (entry.quality or 0.0) >= LEAST_QUALITY
+    ]
+    return tuple(bank.ids[row] for row in passed), bank.directions[passed].T.astype(np.float64)
+
+
+def alignment_of(head: RidgeHead, examples: Examples) -> LinearAlignment:
+    """Join a head and the concepts into an alignment; patterns are learned from the head's own photos."""
+    ids, directions = named_concepts()
+    patterns = concept_patterns(directions, examples.features - head.feature_mean)
+    return LinearAlignment(
+        concept_ids=ids,
+        head=head.weights.astype(np.float32),
+        feature_mean=head.feature_mean.astype(np.float32),
+        location_mean=head.location_mean.astype(np.float32),
+        directions=np.ascontiguousarray(patterns.columns, np.float32),
+        scale=1.0,
+        penalty=SPARSITY,
+    )
+
+
+def open_base_gallery() -> tuple[Gallery, CellIndex]:
+    """Open the gallery of `base` and its cells."""
+    assets = asset_path("geoclip")
+    gallery = open_gallery(assets / "gallery.npy", assets / "location_encoder.safetensors", galleries_dir())
+    return gallery, CellIndex.build(gallery.lat, gallery.lon, resolution=CELL_RESOLUTION)
+
+
+def held_out_scores(
+    photos: TrainingPhotos, heads: list[tuple[Recipe, RidgeHead]], gallery: Gallery
+) -> NDArray[np.float32]:
+    """Score the gallery for every photo with the head that never saw it, shape (photos, gallery)."""
+    scores = np.empty((len(photos.files), len(gallery.lat)), np.float32)
+    rows = np.arange(len(photos.files))
+    for row, (_, head) in enumerate(track(heads, "Scoring", console=Console(stderr=True))):
+        alignment = alignment_of(head, photos.examples.take(rows[rows != row]))
+        code = alignment.encode_image(photos.examples.features[row].astype(np.float32))
+        scores[row] = alignment.scores(code, gallery.embeddings)
+    return scores
+
+
+def held_out_densities(
+    photos: TrainingPhotos, scores: NDArray[np.float32], cells: CellIndex
+) -> NDArray[np.float64]:
+    """Return the negative log density at every photo's truth for each of `TEMPERATURES`."""
+    return np.array(
+        [
+            negative_log_densities(scores[row], cells, lat, lon, temperatures=TEMPERATURES)
+            for row, (lat, lon) in enumerate(zip(photos.lat, photos.lon, strict=True))
+        ]
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOutAnswers:
+    """What the recipe answers for photos that it was not trained on.
+
+    Attributes:
+        error_km: Distance from the first answer to the truth, shape (n,).
+        probability: Probability of the first answer, shape (n,).
+        within: Whether the truth lies within the first answer's radius, shape (n,).
+        top_probability: Probability of the first five answers together, shape (n,).
+        top_within: Whether the truth lies within the radius of one of the five, shape (n,).
+    """
+
+    error_km: NDArray[np.float64]
+    probability: NDArray[np.float64]
+    within: NDArray[np.bool_]
+    top_probability: NDArray[np.float64]
+    top_within: NDArray[np.bool_]
+
+    def take(self, rows: NDArray[np.intp]) -> HeldOutAnswers:
+        """Return the answers for some of the photos."""
+        return HeldOutAnswers(*(getattr(self, field.name)[rows] for field in fields(self)))
+
+
+def held_out_answers(
+    photos: TrainingPhotos,
+    scores: NDArray[np.float32],
+    gallery: Gallery,
+    cells: CellIndex,
+    temperatures: list[float],
+) -> HeldOutAnswers:
+    """Rank places for every photo as `whyhere locate` does, with one temperature a photo."""
+    columns: list[tuple[float, float, bool, float, bool]] = []
+    for row, temperature in enumerate(temperatures):
+        probabilities = cell_probabilities(scores[row], cells, temperature=temperature)
+        places = rank_places(probabilities, scores[row], cells, top=5, radius_km=RADIUS_KM)
+        points = [place.point for place in places]
+        km = great_circle_km(photos.lat[row], photos.lon[row], gallery.lat[points], gallery.lon[points])
+        inside = km <= np.array([place.radius_km for place in places])
+        columns.append(
+            (
+                float(km[0]),
+                places[0].probability,
+                bool(inside[0]),
+                sum(place.probability for place in places),
+                bool(inside.any()),
+            )
+        )
+    return HeldOutAnswers(*(np.array(column) for column in zip(*columns, strict=True)))
+
+
+def threshold_to_abstain(answers: HeldOutAnswers) -> float:
+    """Return the probability of the first answer below which no place stands out.
+
+    The rule: the most probable answers are trusted first; abstaining begins where the next tenth of the
+    photos, in falling probability, is on the wrong continent (more than 2500 km off) more often than not.
+    """
+    order = np.argsort(-answers.probability, kind="stable")
+    tenth = max(len(order) // 10, 1)
+    for start in range(0, len(order) - tenth + 1, tenth):
+        if np.median(answers.error_km[order[start : start + tenth]]) > 2500.0:
+            return float(answers.probability[order[start]])
+    return 0.0

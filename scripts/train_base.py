@@ -1,0 +1,123 @@
+"""Trains the heads of release `base` and writes them into the package.
+
+    python scripts/train_base.py --photos FOLDER
+
+FOLDER holds `index.csv` (file, lat, lon) and the photos. The weights of `base` must have been fetched
+(`whyhere releases fetch base` does so for the shipped release). Two numbers are fitted on held-out photos:
+the temperature (least mean negative log density at the truth) and `abstain_below`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+from safetensors.numpy import save_file
+
+from base_recipe import (
+    CELL_RESOLUTION,
+    RADIUS_KM,
+    TEMPERATURES,
+    VIEWS,
+    alignment_of,
+    fit_head,
+    held_out_answers,
+    held_out_densities,
+    held_out_heads,
+    held_out_scores,
+    load_photos,
+    open_base_gallery,
+    threshold_to_abstain,
+)
+from whyhere.alignment import LinearAlignment
+from whyhere.concepts import load_bank, load_directions
+from whyhere.training import CellTable
+
+RELEASE = Path(__file__).resolve().parent.parent / "src" / "whyhere" / "releases" / "base"
+
+
+def main() -> None:
+    """Train and write."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--photos", type=Path, required=True, help="folder with index.csv and photos")
+    parser.add_argument("--out", type=Path, default=RELEASE, help="release directory to write into")
+    arguments = parser.parse_args()
+
+    gallery, cells = open_base_gallery()
+    table = CellTable.build(gallery, cells)
+    photos = load_photos(arguments.photos, table)
+    recipe, head = fit_head(photos.examples, table)
+    scores = held_out_scores(photos, held_out_heads(photos, table, (recipe,)), gallery)
+    densities = held_out_densities(photos, scores, cells).mean(axis=0)
+    temperature = TEMPERATURES[int(densities.argmin())]
+    answers = held_out_answers(photos, scores, gallery, cells, [temperature] * len(photos.files))
+    abstain_below = threshold_to_abstain(answers)
+
+    write_release(
+        arguments.out,
+        alignment_of(head, photos.examples),
+        temperature=temperature,
+        abstain_below=abstain_below,
+    )
+    print(
+        f"{len(photos.files)} photos; {recipe}; temperature {temperature:.4f} "
+        f"(mean negative log density {densities.min():.3f}); abstain below {abstain_below:.3f}; "
+        f"written to {arguments.out}",
+        file=sys.stderr,
+    )
+
+
+def write_release(
+    folder: Path, alignment: LinearAlignment, *, temperature: float, abstain_below: float
+) -> None:
+    """Write model.safetensors, concepts.json and the fitted numbers of config.json."""
+    save_file(
+        {
+            "head": alignment.head,
+            "feature_mean": alignment.feature_mean,
+            "location_mean": alignment.location_mean,
+            "directions": alignment.directions,
+        },
+        folder / "model.safetensors",
+    )
+    bank = {concept.id: concept for concept in load_bank()}
+    sources = {entry.id: entry.source for entry in load_directions().concepts}
+    labels = [
+        {
+            "id": concept.id,
+            "name": concept.name,
+            "group": concept.group,
+            "definition": concept.definition,
+            "source": sources[concept.id],
+        }
+        for concept in (bank[concept_id] for concept_id in alignment.concept_ids)
+    ]
+    write_json(folder / "concepts.json", labels)
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config["image_tower"]["views"] = VIEWS
+    config["alignment"] = {
+        "kind": "linear",
+        "scale": alignment.scale,
+        "penalty": alignment.penalty,
+        "concept_ids": list(alignment.concept_ids),
+    }
+    config["ranking"] = {
+        "temperature": round(temperature, 6),
+        "cell_resolution": CELL_RESOLUTION,
+        "radius_km": RADIUS_KM,
+        "abstain_below": round(abstain_below, 4),
+    }
+    write_json(folder / "config.json", config)
+
+
+def write_json(path: Path, data: object) -> None:
+    """Write readable JSON."""
+    path.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    np.seterr(all="raise", under="ignore")
+    main()
