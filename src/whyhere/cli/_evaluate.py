@@ -1,0 +1,222 @@
+"""`whyhere evaluate`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from whyhere.errors import UsageError
+
+if TYPE_CHECKING:
+    from whyhere.evaluation import Benchmark, Evaluation, Problem, SystemPrediction
+
+_SHOWN = 20
+_FAILURES = (
+    "bad row",
+    "conflict",
+    "missing photo",
+    "unreadable photo",
+    "no position",
+    "bad line",
+    "bad value",
+)
+
+
+def evaluate(
+    table: Annotated[
+        Path | None,
+        typer.Argument(metavar="[TABLE]", help="CSV, TSV or Parquet of photos with true positions."),
+    ] = None,
+    photos: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder that holds the photos, at any depth.")
+    ] = None,
+    release: Annotated[str, typer.Option(help="Name or directory of the release.")] = "base",
+    predictions: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Score these (JSON lines, of any system) instead of a release."),
+    ] = None,
+    against: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Compare with these predictions, paired photo by photo."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Write everything there; an interrupted run goes on from it."),
+    ] = None,
+    format: Annotated[str, typer.Option("--format", help="What to print: markdown or json.")] = "markdown",
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N usable photos.")] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FIELD=COLUMN,...",
+            help="What columns mean: photo, lat, lon, country, region, city; numbers without a header.",
+            show_default="recognised",
+        ),
+    ] = None,
+    swap_lat_lon: Annotated[
+        bool, typer.Option("--swap-lat-lon", help="The headers of latitude and longitude are swapped.")
+    ] = False,
+    truth: Annotated[
+        str, typer.Option(help="Where the truth comes from: table, or exif (GPS metadata of the photos).")
+    ] = "table",
+    gallery: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Positions to look for leakage in: .npy or a table.",
+            show_default="the release's",
+        ),
+    ] = None,
+    radius_km: Annotated[
+        float,
+        typer.Option(
+            "--radius-km", help="What counts as right where an answer states no radius (calibration)."
+        ),
+    ] = 200.0,
+    top: Annotated[int, typer.Option(min=1, max=100, help="How many places the release gives a photo.")] = 5,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads of the image tower.", show_default="all cores")
+    ] = None,
+) -> None:
+    """Measure a release, or any other system, on photos whose places are known.
+
+    Needs a table and the folder of its photos; with --predictions the table alone is enough, and no weights.
+    Rows, photos and lines that cannot be used are named, left out and counted (exit code 1).
+    """
+    from whyhere import evaluation as ev
+    from whyhere.cli._output import write_output
+
+    _check(table, photos, predictions, format, truth)
+    benchmark, files = _benchmark(table, photos, columns, swap_lat_lon, truth, limit)
+    found = ev.read_predictions(predictions) if predictions else None
+    other = ev.read_predictions(against) if against else None
+    places = ev.read_gallery(gallery) if gallery else None
+    told = _tell(benchmark.problems)
+    if found:
+        told += _tell(found.problems)
+        answers: Sequence[SystemPrediction] = found.predictions
+        system, problems = found.name, found.problems
+    else:
+        answers, benchmark, places = _run_release(release, benchmark, files, places, out, top, threads)
+        system, problems = None, ()
+        told += sum(problem.kind == "unreadable photo" for problem in benchmark.problems)
+    result = ev.score(
+        answers, benchmark, system=system, radius_km=radius_km, gallery=places, problems=problems
+    )
+    second: Evaluation | None = None
+    if other:
+        told += _tell(other.problems)
+        second = ev.score(
+            other.predictions, benchmark, system=other.name, radius_km=radius_km, problems=other.problems
+        )
+    extra: dict[str, Any] = {
+        "against": second,
+        "comparison": ev.compare(result, second) if second else None,
+    }
+    if out:
+        ev.write_evaluation(result, out, **extra)
+        print(f"Everything is in {out.resolve()}", file=sys.stderr)
+    text = ev.to_json(result, **extra) if format == "json" else ev.to_markdown(result, **extra)
+    write_output(lambda console: iter([text]), None)
+    if told:
+        raise typer.Exit(1)
+
+
+def _check(
+    table: Path | None, photos: Path | None, predictions: Path | None, format: str, truth: str
+) -> None:
+    """Refuse options that make no sense together, before anything is read."""
+    if format not in ("markdown", "json"):
+        raise UsageError(f"--format {format}: there is no such format; choose markdown or json")
+    if truth not in ("table", "exif"):
+        raise UsageError(f"--truth {truth}: choose table or exif")
+    if table is None and truth == "table":
+        raise UsageError("which photos were taken where? Name a TABLE, or use --truth exif with --photos DIR")
+    if photos is None and (predictions is None or truth == "exif"):
+        raise UsageError(
+            "where are the photos? Add --photos DIR, or --predictions FILE to score answers there are already"
+        )
+
+
+def _benchmark(
+    table: Path | None,
+    photos: Path | None,
+    columns: str | None,
+    swap_lat_lon: bool,
+    truth: str,
+    limit: int | None,
+) -> tuple[Benchmark, dict[str, Path]]:
+    """Return the photos to score with their truth, and their files where a folder was named."""
+    from whyhere import evaluation as ev
+    from whyhere.cli._progress import place_progress
+
+    files: dict[str, Path] = {}
+    if table is None:
+        assert photos is not None  # _check
+        benchmark, files = ev.folder_benchmark(photos)
+    else:
+        mapping = ev.parse_columns(columns) if columns else None
+        benchmark = ev.read_benchmark(table, columns=mapping, swap_lat_lon=swap_lat_lon)
+        if photos is not None:
+            benchmark, files = ev.photos_of(benchmark, photos)
+    if truth == "exif":
+        with place_progress("Reading positions") as progress:
+            benchmark = ev.exif_truth(benchmark, files, limit=limit, progress=progress)
+    return benchmark.keep(benchmark.queries[:limit]), files
+
+
+def _run_release(
+    name: str,
+    benchmark: Benchmark,
+    files: dict[str, Path],
+    places: Any,  # noqa: ANN401 - arrays of a lazily imported library
+    out: Path | None,
+    top: int,
+    threads: int | None,
+) -> tuple[list[SystemPrediction], Benchmark, Any]:
+    """Locate the photos with a release, on from what the output folder holds."""
+    from whyhere import evaluation as ev
+    from whyhere.cli._progress import place_progress
+    from whyhere.locator import Locator
+    from whyhere.releases import asset_path, resolve
+
+    resolved = resolve(name)
+    run = ev.run_description(resolved, top=top)
+    if places is None:
+        places = ev.read_gallery(asset_path(resolved.config.gallery_asset) / "gallery.npy")
+    ledger = ev.open_ledger(out, run) if out else nullcontext(None)
+    with ledger as lines:
+        with place_progress("Embedding the gallery (first use only)") as progress:
+            locator = Locator.from_release(name, threads=threads, progress=progress)
+        with place_progress("Locating photos") as progress:
+            predictions, benchmark = ev.predict(
+                locator, benchmark, files, ledger=lines, top=top, progress=progress, on_error=_say
+            )
+    return predictions, benchmark, places
+
+
+def _tell(problems: Sequence[Problem]) -> int:
+    """Name what failed on standard error, the first of each kind; return how many failed."""
+    failed = 0
+    for kind in _FAILURES:
+        members = [problem for problem in problems if problem.kind == kind]
+        failed += len(members)
+        for problem in members[:_SHOWN]:
+            _say(problem)
+        if len(members) > _SHOWN:
+            rest = f"{len(members) - _SHOWN:,} more of kind {kind!r}"
+            print(f"whyhere: {rest}; --format json lists them all", file=sys.stderr)
+    return failed
+
+
+def _say(problem: Problem) -> None:
+    from whyhere.images import display_name
+
+    where = f"line {problem.line}: " if problem.line else ""
+    photo = f"{display_name(problem.photo)}: " if problem.photo else ""
+    print(f"whyhere: {problem.kind}: {where}{photo}{display_name(problem.reason)}", file=sys.stderr)

@@ -1,0 +1,81 @@
+"""Measuring answers. Nothing here is needed to locate a photo.
+
+A benchmark is a table of photos with true positions (`read_benchmark`); predictions come from a release
+(`predict`) or from any other system (`read_predictions`); `score` turns both into an `Evaluation`, and
+`compare` tells two of them apart.
+"""
+
+from whyhere.evaluation._accuracy import THRESHOLDS_KM, Interval, accuracy_table, bootstrap_interval
+from whyhere.evaluation._benchmark import Benchmark, Problem, Query, read_benchmark
+from whyhere.evaluation._bias_map import bias_map
+from whyhere.evaluation._calibration import Calibration, Reliability, RiskCoverage, reliability, risk_coverage
+from whyhere.evaluation._charts import error_chart, reliability_chart, risk_coverage_chart
+from whyhere.evaluation._columns import Columns, parse_columns
+from whyhere.evaluation._compare import Comparison, Difference, compare
+from whyhere.evaluation._evaluation import Evaluation, Leakage, NameFigure, PhotoScore
+from whyhere.evaluation._groups import Group
+from whyhere.evaluation._guesses import (
+    Guess,
+    PredictionFile,
+    SystemPrediction,
+    predictions_schema,
+    read_predictions,
+    system_prediction,
+)
+from whyhere.evaluation._leakage import leaked_queries, read_gallery
+from whyhere.evaluation._ledger import Ledger, open_ledger
+from whyhere.evaluation._markdown import to_markdown
+from whyhere.evaluation._run import exif_truth, folder_benchmark, photos_of, predict, run_description
+from whyhere.evaluation._score import accuracy_figures, geoscore, score
+from whyhere.evaluation._write import to_json, write_evaluation
+
+__all__ = [
+    "THRESHOLDS_KM",
+    "Benchmark",
+    "Calibration",
+    "Columns",
+    "Comparison",
+    "Difference",
+    "Evaluation",
+    "Group",
+    "Guess",
+    "Interval",
+    "Leakage",
+    "Ledger",
+    "NameFigure",
+    "PhotoScore",
+    "PredictionFile",
+    "Problem",
+    "Query",
+    "Reliability",
+    "RiskCoverage",
+    "SystemPrediction",
+    "accuracy_figures",
+    "accuracy_table",
+    "bias_map",
+    "bootstrap_interval",
+    "compare",
+    "error_chart",
+    "exif_truth",
+    "folder_benchmark",
+    "geoscore",
+    "leaked_queries",
+    "open_ledger",
+    "parse_columns",
+    "photos_of",
+    "predict",
+    "predictions_schema",
+    "read_benchmark",
+    "read_gallery",
+    "read_predictions",
+    "reliability",
+    "reliability_chart",
+    "risk_coverage",
+    "risk_coverage_chart",
+    "run_description",
+    "score",
+    "system_prediction",
+    "to_json",
+    "to_markdown",
+    "write_evaluation",
+]

@@ -1,0 +1,226 @@
+"""An evaluation as Markdown, for people and for pull requests."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from whyhere.evaluation._accuracy import THRESHOLDS_KM, Interval
+from whyhere.evaluation._calibration import Calibration
+from whyhere.evaluation._compare import Comparison
+from whyhere.evaluation._evaluation import Evaluation
+from whyhere.evaluation._groups import Group
+from whyhere.images import display_name
+
+COUNTRY_ROWS = 30
+LINES_SHOWN = 12
+
+_DISTANCES = [f"{threshold:g} km" for threshold in THRESHOLDS_KM]
+
+
+def to_markdown(
+    evaluation: Evaluation, *, against: Evaluation | None = None, comparison: Comparison | None = None
+) -> str:
+    """Write an evaluation as Markdown.
+
+    Args:
+        evaluation: What was found.
+        against: A second system on the same benchmark, for the first table.
+        comparison: The two compared.
+
+    Returns:
+        Text that ends with a newline.
+    """
+    pieces = [*_head(evaluation), *_accuracy(evaluation, against)]
+    if comparison:
+        pieces += _comparison(comparison)
+    pieces += [*_names(evaluation), *_calibration(evaluation.calibration), *_leakage(evaluation)]
+    pieces += _groups("By continent", "continent", evaluation.continents, len(evaluation.continents))
+    pieces += _groups("By country", "country", evaluation.countries, COUNTRY_ROWS)
+    pieces += _problems(evaluation)
+    return "\n".join(pieces) + "\n"
+
+
+def _head(evaluation: Evaluation) -> Iterator[str]:
+    benchmark = evaluation.benchmark
+    columns = benchmark["columns"]
+    yield f"# {_text(evaluation.system)} on {_text(benchmark['name'])}\n"
+    layout = f", layout: {columns['layout']}" if columns else ""
+    yield f"- Photos scored: {evaluation.photos:,} of {benchmark['rows']:,} rows{layout}."
+    silent = evaluation.photos - evaluation.answered
+    yield f"- Answered with a position: {evaluation.answered:,}. Without one, and so wrong: {silent:,}."
+    yield "- Distances are great-circle distances on a sphere of radius 6371.0088 km."
+    yield f"- Intervals: 95 %, bootstrap over photos, {evaluation.resamples:,} resamples."
+    if evaluation.seconds_per_photo is not None:
+        yield f"- Time: {evaluation.seconds_per_photo:.3g} s a photo (mean, wall clock)."
+    yield ""
+
+
+def _accuracy(evaluation: Evaluation, against: Evaluation | None) -> Iterator[str]:
+    yield "## Accuracy\n"
+    columns = [*_DISTANCES, "median km", "mean km", "GeoScore"]
+    yield from _header(["answer", *(f"% within {name}" for name in _DISTANCES), *columns[5:]])
+    for system in (evaluation, against):
+        if system is None:
+            continue
+        name = _text(system.system)
+        yield _row([f"{name}, first", *(_figure(system.accuracy[column]) for column in columns)])
+        best = system.best_of_five
+        if best:
+            yield _row(
+                [f"{name}, best of five", *(_figure(best[column]) for column in _DISTANCES), "", "", ""]
+            )
+    yield ""
+
+
+def _comparison(comparison: Comparison) -> Iterator[str]:
+    first, second = _text(comparison.first), _text(comparison.second)
+    yield f"## {first} against {second}\n"
+    yield (
+        f"{comparison.photos:,} photos. {first} is nearer to the truth on {comparison.closer:,}, {second} on "
+        f"{comparison.farther:,}, equally near {comparison.equal:,}. Differences are first less second, on "
+        "the same resampled photos; a difference is clear where its interval leaves out 0.\n"
+    )
+    yield from _header(["figure", first, second, "difference", "clear"])
+    for name, figure in comparison.figures.items():
+        title = f"% within {name}" if name in _DISTANCES else "% country right" if name == "country" else name
+        clear = "yes" if figure.resolved else "no"
+        yield _row([title, _number(figure.first), _number(figure.second), _figure(figure.difference), clear])
+    yield ""
+
+
+def _names(evaluation: Evaluation) -> Iterator[str]:
+    yield "## Names\n"
+    yield from _header(["level", "photos with a truth", "of these from the table", "% right"])
+    for level, figure in evaluation.names.items():
+        right = _figure(figure.right) if figure.right else "-"
+        yield _row([level, f"{figure.photos:,}", f"{figure.from_table:,}", right])
+    yield "\nTruths that the table does not give are GeoNames' for the position; answers are named alike.\n"
+
+
+def _calibration(found: Calibration) -> Iterator[str]:
+    if found.reliability is None and not found.confidence and found.abstention is None:
+        return
+    yield "## Calibration\n"
+    yield (
+        f"Right: the truth lies within the radius that the answer states ({found.stated_radius:,} photos), "
+        f"else within {found.radius_km:g} km.\n"
+    )
+    stated = found.reliability
+    if stated:
+        yield from _header(["probability of the first answer", "photos", "mean probability", "right"])
+        for b in stated.bins:
+            yield _row(
+                [f"{b.low:.1f} to {b.high:.1f}", f"{b.photos:,}", f"{b.probability:.3f}", f"{b.right:.3f}"]
+            )
+        yield (
+            f"\nMean probability {_figure(stated.probability, 3)}, right {_figure(stated.right, 3)}; "
+            f"expected calibration error {_figure(stated.ece, 3)}, Brier score {_figure(stated.brier, 3)}.\n"
+        )
+    if found.confidence:
+        yield from _header(["confidence", "photos", "right", "median km"])
+        for level in found.confidence:
+            cells = [f"{level.photos:,}", f"{level.right:.3f}", _number(level.median_km)]
+            yield _row([f"{level.confidence:g}", *cells])
+        yield ""
+    curve = found.risk_coverage
+    if curve:
+        yield f"Answering only the surest, by {curve.order} (area under the wrong share: {curve.area:.3f}):\n"
+        yield from _header(["share answered", *(f"{100 * share:.0f} %" for share in curve.coverage)])
+        yield _row(["right", *(f"{share:.3f}" for share in curve.right)]) + "\n"
+    own = found.abstention
+    if own:
+        yield (
+            f"It abstains on {own.abstained:,} of {own.photos:,} photos: right where it answers "
+            f"{_number(own.right_answered, 3)}, where it abstains {_number(own.right_abstained, 3)}.\n"
+        )
+
+
+def _leakage(evaluation: Evaluation) -> Iterator[str]:
+    found = evaluation.leakage
+    yield "## Leakage\n"
+    if found is None:
+        yield "Not checked: no gallery was given (`--gallery`).\n"
+        return
+    yield (
+        f"{found.leaked:,} of {evaluation.photos:,} photos were taken at one of the {found.gallery:,} "
+        "positions of the gallery, to 25 m or 0.0001 degrees."
+    )
+    if found.leaked and found.without:
+        yield "Without them:\n"
+        yield from _header([*(f"% within {name}" for name in _DISTANCES), "median km", "mean km", "GeoScore"])
+        yield _row([_figure(figure) for figure in found.without.values()])
+    yield ""
+
+
+def _groups(title: str, kind: str, groups: Sequence[Group], limit: int) -> Iterator[str]:
+    yield f"## {title}\n"
+    yield from _header(
+        [
+            kind,
+            "photos",
+            "answered here",
+            *(f"% within {name}" for name in _DISTANCES),
+            "median km",
+            "GeoScore",
+            "% country",
+        ]
+    )
+    for group in groups[:limit]:
+        figures = [_figure(figure) for figure in group.within.values()]
+        rest = [_number(group.median_km), _number(group.geoscore, 0), _number(group.country_right, 1)]
+        yield _row([group.name, f"{group.photos:,}", f"{group.answered_here:,}", *figures, *rest])
+    if len(groups) > limit:
+        yield f"\n{len(groups) - limit} more in the JSON form."
+    yield ""
+
+
+def _problems(evaluation: Evaluation) -> Iterator[str]:
+    if not evaluation.problems:
+        return
+    yield "## Left out\n"
+    counts = Counter(problem.kind for problem in evaluation.problems)
+    for kind, count in counts.items():
+        members = [problem for problem in evaluation.problems if problem.kind == kind]
+        shown = "; ".join(
+            (f"line {p.line}" if p.line else _text(p.photo or "")) + f": {_text(p.reason)}"
+            for p in members[:LINES_SHOWN]
+        )
+        more = f"; {count - LINES_SHOWN:,} more" if count > LINES_SHOWN else ""
+        yield f"- {kind}: {count:,} ({shown}{more})"
+    yield ""
+
+
+def _header(names: Sequence[str]) -> Iterator[str]:
+    yield _row(names)
+    yield "|" + "---|" * len(names)
+
+
+def _row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def _figure(figure: Interval, digits: int | None = None) -> str:
+    """Return a figure with its interval where it has one."""
+    value = _number(figure.value, digits)
+    if math.isnan(figure.low):
+        return value
+    return f"{value} ({_number(figure.low, digits)} to {_number(figure.high, digits)})"
+
+
+def _number(value: float, digits: int | None = None) -> str:
+    if math.isnan(value):
+        return "-"
+    if math.isinf(value):
+        return "-∞" if value < 0 else "∞"
+    if digits is None:
+        digits = 0 if abs(value) >= 100.5 else 1
+    text = f"{value:,.{digits}f}"
+    return text.removeprefix("-") if float(text.replace(",", "")) == 0 else text
+
+
+def _text(text: str) -> str:
+    """Make a name safe to stand in a line of Markdown."""
+    return re.sub(r"([|<>`*_\[\]])", r"\\\1", display_name(text))
