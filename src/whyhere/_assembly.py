@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from whyhere.alignment import Alignment, load_alignment
+from whyhere.alignment import Alignment, GeoClipAlignment, load_alignment
 from whyhere.concepts import ConceptLabel, read_labels
 from whyhere.encoders import ImageTower
 from whyhere.errors import MissingFileError
@@ -64,10 +64,16 @@ def assemble(
         )
     tower = load_image_tower(release, threads=threads)
     alignment = load_alignment(prepare_heads(release), config.alignment)
+    if isinstance(alignment, GeoClipAlignment) and alignment.head.w1.shape[1] != tower.dim:
+        raise MissingFileError(
+            f"{release.directory / 'config.json'}: GeoCLIP's image head takes embeddings of width "
+            f"{alignment.head.w1.shape[1]} (CLIP ViT-L/14), and the image tower gives {tower.dim}"
+        )
     concepts = read_labels(release.directory / "concepts.json")
     if tuple(concept.id for concept in concepts) != alignment.concept_ids:
         raise MissingFileError(
-            f"{release.directory}: concepts.json and config.json name different concepts; reinstall the release"
+            f"{release.directory}: concepts.json and config.json name different concepts; "
+            "reinstall the release"
         )
     return Parts(
         tower=tower,

@@ -217,6 +217,7 @@ class Locator:
             scores,
             self._cells,
             temperature=ranking.temperature,
+            background=ranking.background,
             allowed=query.allowed,
         )
         places = rank_places(

@@ -242,6 +242,14 @@ def test_unknown_names_reach_the_caller() -> None:
 def test_the_tables_of_assets_agree_with_themselves() -> None:
     for name, asset in ASSETS.items():
         assert asset.name == name
+        if asset.wheel is None:
+            paths = [file.path for file in asset.folder.files]
+            assert len(set(paths)) == len(paths)
+            assert all(re.fullmatch(r"[0-9a-f]{64}", file.sha256) for file in asset.folder.files)
+            assert re.fullmatch(r"[0-9a-f]{40}", asset.folder.revision)
+            assert asset.folder.release in {release.name for release in releases.known_releases()}
+            assert asset.bytes_needed > asset.folder.size
+            continue
         names = [member.name for member in asset.wheel.members]
         assert len(set(names)) == len(names)
         digests = [asset.wheel.sha256, *(member.sha256 for member in asset.wheel.members)]

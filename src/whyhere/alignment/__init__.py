@@ -6,6 +6,18 @@ from the release's `model.safetensors`.
 """
 
 from whyhere.alignment._alignment import Alignment, Contributions, ImageCode, load_alignment
+from whyhere.alignment._caam import ConceptAlignment, Head
+from whyhere.alignment._geoclip import GeoClipAlignment, GeoClipHead
 from whyhere.alignment._linear import LinearAlignment
 
-__all__ = ["Alignment", "Contributions", "ImageCode", "LinearAlignment", "load_alignment"]
+__all__ = [
+    "Alignment",
+    "ConceptAlignment",
+    "Contributions",
+    "GeoClipAlignment",
+    "GeoClipHead",
+    "Head",
+    "ImageCode",
+    "LinearAlignment",
+    "load_alignment",
+]

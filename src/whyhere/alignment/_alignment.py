@@ -85,12 +85,19 @@ def load_alignment(path: Path, config: Mapping[str, Any]) -> Alignment:
     Raises:
         MissingFileError: The file is missing or does not fit the configuration, or `kind` is unknown.
     """
+    from whyhere.alignment._geoclip import GeoClipAlignment
     from whyhere.alignment._linear import LinearAlignment
 
     kind = config.get("kind")
     if kind == "linear":
         return LinearAlignment.load(path, config)
+    if kind == "geoclip":
+        return GeoClipAlignment.load(path, config)
+    if kind == "caam":
+        from whyhere.alignment._caam import ConceptAlignment
+
+        return ConceptAlignment.load(path, config)
     raise MissingFileError(
         f"{path.parent / 'config.json'}: alignment kind {kind!r} is not known to this version of whyhere "
-        "(known: linear); update it with: pip install --upgrade whyhere"
+        "(known: linear, geoclip, caam); update it with: pip install --upgrade whyhere"
     )

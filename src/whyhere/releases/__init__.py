@@ -5,10 +5,12 @@ comes with the package. The large files that releases share are assets, fetched 
 Nothing is fetched unless `fetch` is called.
 """
 
-from whyhere.releases._assets import ASSETS, Asset, HubSource, Member, WheelSource
-from whyhere.releases._config import ImageTowerConfig, ReleaseConfig, read_config
+from whyhere.releases._assets import ASSETS, Asset, FolderSource, HubFile, HubSource, Member, WheelSource
+from whyhere.releases._config import ReleaseConfig, read_config
 from whyhere.releases._describe import describe
 from whyhere.releases._home import assets_dir, galleries_dir, home
+from whyhere.releases._parts import ImageTowerConfig, PartConfig
+from whyhere.releases._prepared import load_image_tower, load_text_tower, prepare_heads
 from whyhere.releases._release import (
     FileCheck,
     Release,
@@ -27,9 +29,12 @@ __all__ = [
     "ASSETS",
     "Asset",
     "FileCheck",
+    "FolderSource",
+    "HubFile",
     "HubSource",
     "ImageTowerConfig",
     "Member",
+    "PartConfig",
     "Progress",
     "Release",
     "ReleaseConfig",
@@ -42,7 +47,10 @@ __all__ = [
     "galleries_dir",
     "home",
     "known_releases",
+    "load_image_tower",
+    "load_text_tower",
     "missing",
+    "prepare_heads",
     "read_config",
     "remove",
     "resolve",

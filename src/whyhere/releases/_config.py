@@ -13,21 +13,9 @@ from typing import Any, TypeVar
 
 from whyhere.errors import MissingFileError
 from whyhere.prediction import ReleaseCard
+from whyhere.releases._parts import VIEW_AVERAGES, ImageTowerConfig, PartConfig
 
 FORMAT_VERSION = 1
-
-
-@dataclass(frozen=True, slots=True)
-class ImageTowerConfig:
-    """Which image tower a release uses.
-
-    Attributes:
-        asset: Asset that holds it.
-        views: Crops of a photo whose embeddings are averaged.
-    """
-
-    asset: str
-    views: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,21 +26,35 @@ class ReleaseConfig:
         name: Release name.
         version: Release version.
         image_tower: The image tower.
-        location_encoder_asset: Asset that holds the location encoder.
-        gallery_asset: Asset that holds the places.
+        location_encoder: What holds the location encoder.
+        gallery: What holds the places.
         alignment: Parameters of the heads.
         ranking: Parameters of ranking and calibration.
         card: What a reader of a report must know.
+        image_head: What holds GeoCLIP's image head; None for releases with heads of their own.
+        text_tower: What holds CLIP's text tower; None for releases that answer no free text.
     """
 
     name: str
     version: str
     image_tower: ImageTowerConfig
-    location_encoder_asset: str
-    gallery_asset: str
+    location_encoder: PartConfig
+    gallery: PartConfig
     alignment: Mapping[str, Any]
     ranking: Mapping[str, Any]
     card: ReleaseCard
+    image_head: PartConfig | None = None
+    text_tower: PartConfig | None = None
+
+    @property
+    def location_encoder_asset(self) -> str:
+        """Asset that holds the location encoder; "" where it is a folder."""
+        return self.location_encoder.asset
+
+    @property
+    def gallery_asset(self) -> str:
+        """Asset that holds the places; "" where it is a folder."""
+        return self.gallery.asset
 
 
 def read_config(path: Path) -> ReleaseConfig:
@@ -78,17 +80,16 @@ def read_config(path: Path) -> ReleaseConfig:
             "install the version of whyhere that the release asks for"
         )
     name, release_version = top.text("name"), top.text("version")
-    tower, card = top.section("image_tower"), top.section("card")
-    views = tower.value("views", int)
-    if views < 1:
-        raise MissingFileError(f"{path}: image_tower.views must be 1 or more, not {views}")
+    card = top.section("card")
+    alignment = top.value("alignment", dict)
+    is_geoclip = alignment.get("kind") == "geoclip"
     return ReleaseConfig(
         name=name,
         version=release_version,
-        image_tower=ImageTowerConfig(asset=tower.text("asset"), views=views),
-        location_encoder_asset=top.section("location_encoder").text("asset"),
-        gallery_asset=top.section("gallery").text("asset"),
-        alignment=top.value("alignment", dict),
+        image_tower=_image_tower(top.section("image_tower")),
+        location_encoder=_part(top.section("location_encoder")),
+        gallery=_part(top.section("gallery")),
+        alignment=alignment,
         ranking=top.value("ranking", dict),
         card=ReleaseCard(
             name=name,
@@ -98,6 +99,48 @@ def read_config(path: Path) -> ReleaseConfig:
             limits=card.texts("limits"),
             attribution=card.texts("attribution"),
         ),
+        image_head=_part(top.section("image_head")) if is_geoclip else None,
+        text_tower=_part(top.section("text_tower")) if is_geoclip or "text_tower" in top.data else None,
+    )
+
+
+def _part(section: _Section) -> PartConfig:
+    """Read where a part comes from: an asset, unless a folder is named instead."""
+    if "folder" in section.data and "asset" not in section.data:
+        return PartConfig(folder=section.text("folder"))
+    return PartConfig(asset=section.text("asset"))
+
+
+def _image_tower(section: _Section) -> ImageTowerConfig:
+    views = section.value("views", int)
+    if views < 1:
+        raise MissingFileError(f"{section.path}: {section.place}views must be 1 or more, not {views}")
+    average = section.one_of("view_average", VIEW_AVERAGES)
+    own = [key for key in ("file", "folder") if key in section.data]
+    if not own or "asset" in section.data:
+        return ImageTowerConfig(asset=section.text("asset"), views=views, view_average=average)
+    if len(own) > 1:
+        raise MissingFileError(f"{section.path}: {section.place}file and folder exclude each other")
+    defaults = ImageTowerConfig(asset="", views=views)
+
+    def name(key: str, default: str) -> str:
+        return section.text(key) if key in section.data else default
+
+    return ImageTowerConfig(
+        asset="",
+        views=views,
+        view_average=average,
+        file=section.text("file") if own == ["file"] else "",
+        folder=section.text("folder") if own == ["folder"] else "",
+        weights=section.one_of("weights", ("float32", "8-bit")),
+        size_px=section.value("size_px", int) if own == ["file"] else 224,
+        resample=section.one_of("resample", ("bicubic", "bilinear", "lanczos")),
+        licence=section.text("licence"),
+        input=name("input", defaults.input),
+        embedding=name("embedding", defaults.embedding),
+        tokens=section.text("tokens") if "tokens" in section.data else None,
+        mean=section.numbers("mean") if "mean" in section.data else None,
+        std=section.numbers("std") if "std" in section.data else None,
     )
 
 
@@ -138,6 +181,21 @@ class _Section:
         if not all(isinstance(value, str) and value.strip() for value in values):
             raise MissingFileError(f"{self.path}: {self.place}{key} must be a list of sentences")
         return tuple(values)
+
+    def one_of(self, key: str, choices: tuple[str, ...]) -> str:
+        """A word out of a few; the first of them where the key is absent."""
+        value = self.text(key) if key in self.data else choices[0]
+        if value not in choices:
+            raise MissingFileError(
+                f"{self.path}: {self.place}{key} must be one of {', '.join(choices)}, not {value}"
+            )
+        return value
+
+    def numbers(self, key: str) -> tuple[float, ...]:
+        values = self.value(key, list)
+        if not all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values):
+            raise MissingFileError(f"{self.path}: {self.place}{key} must be a list of numbers")
+        return tuple(float(value) for value in values)
 
     def section(self, key: str) -> _Section:
         return _Section(self.path, f"{self.place}{key}.", self.value(key, dict))

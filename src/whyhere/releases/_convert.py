@@ -11,11 +11,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from whyhere.errors import MissingFileError
+from whyhere.errors import MissingFileError, UsageError
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from whyhere.encoders._export import Weights
 
 
 def image_tower_from_int8(members: Path, target: Path) -> None:
@@ -37,6 +39,34 @@ def image_tower_from_checkpoint(checkpoint: Path, target: Path) -> None:
     _save(read_torch_file(checkpoint, wanted=of_the_image_tower), weights)
     convert_clip_safetensors(weights, target / "image_tower.onnx")
     weights.unlink()
+
+
+def clip_towers(folder: Path, target: Path, weights: str) -> None:
+    """Make `image_tower.onnx` with its weights, and the text tower with its vocabulary, from a model folder.
+
+    Args:
+        folder: Folder of a CLIP model in the layout of the hub.
+        target: Empty directory to fill.
+        weights: How the image tower's matrices are stored, "float32" or "8-bit".
+    """
+    from whyhere.encoders._export import export_image_tower, export_text_tower
+
+    export_image_tower(folder, target / "image_tower.onnx", weights=weights_kind(weights))
+    export_text_tower(folder, target)
+
+
+def weights_kind(name: str) -> Weights:
+    """Return a way to store weights by its name.
+
+    Raises:
+        UsageError: There is none of that name.
+    """
+    from whyhere.encoders._export import WEIGHT_KINDS
+
+    for kind in WEIGHT_KINDS:
+        if kind == name:
+            return kind
+    raise UsageError(f"weights {name!r}: there is no such kind; choose one of {', '.join(WEIGHT_KINDS)}")
 
 
 def geoclip(members: Path, target: Path) -> None:

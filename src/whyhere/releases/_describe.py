@@ -47,10 +47,15 @@ def describe(release: Release, *, assets: Mapping[str, Asset] = ASSETS) -> dict[
 def _describe_asset(asset: Asset, problem: str | None) -> dict[str, Any]:
     directory = _store.directory_of(asset)
     manifest = _store.read_manifest(directory) or {"files": {}}
-    sources = [{"from": asset.wheel.requirement, "sha256": asset.wheel.sha256}]
+    sources = [{"from": asset.wheel.requirement, "sha256": asset.wheel.sha256}] if asset.wheel else []
     if asset.hub is not None:
         origin = f"{asset.hub.repo}/{asset.hub.file} at {asset.hub.revision}"
         sources.append({"from": origin, "sha256": asset.hub.sha256})
+    if asset.folder is not None:
+        sources += [
+            {"from": f"{asset.folder.repo}/{file.path} at {asset.folder.revision}", "sha256": file.sha256}
+            for file in asset.folder.files
+        ]
     return {
         "name": asset.name,
         "summary": asset.summary,

@@ -2,6 +2,10 @@
 
 assets/<asset>/             weights, as fetched and converted
 galleries/<fingerprint>/    embedded galleries, computed here
+downloads/<asset>/          files of the hub, kept while a download is not complete
+heads/<fingerprint>/        concept directions in the location space, computed here
+towers/<fingerprint>/       image towers exported from folders of the user's own
+imported/<fingerprint>/     GeoCLIP's release folders, converted
 locks/, tmp/                one lock per asset; work in progress, safe to delete
 """
 

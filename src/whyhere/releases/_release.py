@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import os
-import shutil
-import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from whyhere.errors import MissingFileError
+from whyhere.errors import MissingFileError, UsageError
 from whyhere.releases import _home, _store
 from whyhere.releases._assets import ASSETS, Asset
+from whyhere.releases._cached import discard
 from whyhere.releases._child import size_of
 from whyhere.releases._config import ReleaseConfig, read_config
+from whyhere.releases._geoclip_folder import import_geoclip, is_geoclip_folder
+from whyhere.releases._parts import PartConfig
 from whyhere.releases._sources import Progress
 
 BUILT_IN = Path(__file__).parent
@@ -44,8 +45,28 @@ class Release:
     def asset_names(self) -> tuple[str, ...]:
         """The assets it needs, each once."""
         config = self.config
-        names = (config.image_tower.asset, config.location_encoder_asset, config.gallery_asset)
-        return tuple(dict.fromkeys(names))
+        parts = (config.location_encoder, config.gallery, config.image_head, config.text_tower)
+        names = (config.image_tower.asset, *(part.asset for part in parts if part))
+        return tuple(dict.fromkeys(name for name in names if name))
+
+    @property
+    def own_files(self) -> tuple[str, ...]:
+        """Names of the files in its directory; GeoCLIP's heads are a part, not a file of its own."""
+        heads = self.config.alignment.get("kind") == "geoclip"
+        return tuple(name for name in OWN_FILES if not (heads and name == "model.safetensors"))
+
+    def part_path(self, part: PartConfig) -> Path:
+        """Return the folder that holds a part.
+
+        Raises:
+            MissingFileError: It is an asset that must be fetched first, or the folder is not there.
+        """
+        if part.asset:
+            return asset_path(part.asset)
+        folder = self.directory / Path(part.folder).expanduser()
+        if not folder.is_dir():
+            raise MissingFileError(f"{folder}: there is no such folder; see {self.directory / 'config.json'}")
+        return folder
 
     @property
     def is_built_in(self) -> bool:
@@ -126,6 +147,8 @@ def fetch(
     release: Release | str | os.PathLike[str],
     *,
     force: bool = False,
+    folder: Path | None = None,
+    weights: str | None = None,
     progress: Progress | None = None,
     assets: Mapping[str, Asset] = ASSETS,
 ) -> tuple[str, ...]:
@@ -134,6 +157,8 @@ def fetch(
     Args:
         release: The release, or what `resolve` takes.
         force: Get them also where they are there already.
+        folder: A model folder of the user's own, for the asset that is made from one.
+        weights: How that asset stores its matrices, "float32" or "8-bit"; None keeps it as it is.
         progress: Told what is being done, how many bytes of it are done, and of how many (None: unknown).
         assets: The assets there are.
 
@@ -143,11 +168,18 @@ def fetch(
     Raises:
         MissingFileError: One cannot be had; the message has the reason and the remedy. Assets that were
             complete before or have been completed meanwhile stay.
+        UsageError: The release needs nothing that is made from a model folder.
     """
     release = release if isinstance(release, Release) else resolve(release)
     wanted = [_asset(name, assets) for name in release.asset_names]
+    if (folder is not None or weights is not None) and not any(asset.folder for asset in wanted):
+        raise UsageError(f"{release.name} is not made from a model folder: leave out --from and --weights")
     told = progress or (lambda task, done, total: None)
-    return tuple(asset.name for asset in wanted if _store.install(asset, force=force, progress=told))
+
+    def install(asset: Asset) -> bool:
+        return _store.install(asset, force=force, progress=told, folder=folder, weights=weights)
+
+    return tuple(asset.name for asset in wanted if install(asset))
 
 
 def missing(release: Release, *, assets: Mapping[str, Asset] = ASSETS) -> dict[str, str]:
@@ -164,7 +196,8 @@ def verify(
     The release's own files have no recorded checksums; they must be there, and the weights must open.
     """
     checks = [
-        FileCheck(release.directory / name, _own_problem(release.directory / name)) for name in OWN_FILES
+        FileCheck(release.directory / name, _own_problem(release.directory / name))
+        for name in release.own_files
     ]
     told = progress or (lambda task, done, total: None)
     for name in release.asset_names:
@@ -184,7 +217,7 @@ def remove(
     others: Iterable[Release] | None = None,
     assets: Mapping[str, Asset] = ASSETS,
 ) -> int:
-    """Delete the fetched assets of a release, and the galleries embedded with them.
+    """Delete the fetched assets of a release, and the galleries and directions computed with them.
 
     The release's own files stay: those of the package belong to it, and those in a directory of yours to
     you.
@@ -204,30 +237,20 @@ def remove(
     kept = {name for other in keepers if other.directory != release.directory for name in other.asset_names}
     doomed = [name for name in release.asset_names if name not in kept]
     freed = sum(_store.delete(_asset(name, assets)) for name in doomed)
-    config = release.config
-    if config.location_encoder_asset in doomed or config.gallery_asset in doomed:
-        freed += _delete_galleries(config.location_encoder_asset)
-    return freed
-
-
-def _delete_galleries(asset_name: str) -> int:
-    """Delete all embedded galleries: each is made from assets, and made again from them when needed."""
-    galleries = _home.galleries_dir()
-    if not galleries.is_dir():
-        return 0
-    freed = size_of(galleries)
-    # Among the leftovers of the asset, so that the next fetch sweeps it up where deleting is interrupted.
-    doomed = _home.home() / "tmp" / f"{asset_name}@galleries-{uuid.uuid4().hex[:8]}"
-    try:
-        doomed.parent.mkdir(exist_ok=True)
-        galleries.rename(doomed)
-        shutil.rmtree(doomed)
-    except OSError as error:
-        raise MissingFileError(f"{galleries} cannot be deleted: {error.strerror or error}") from error
+    encoder = release.config.location_encoder_asset
+    if encoder and (encoder in doomed or release.config.gallery_asset in doomed):
+        freed += discard(_home.galleries_dir(), asset=encoder)
+    text_tower = release.config.text_tower
+    if text_tower and text_tower.asset in doomed:
+        freed += discard(_home.home() / "heads", asset=text_tower.asset)
+    if release.directory.parent == _home.home() / "imported":
+        freed += discard(release.directory, asset=release.directory.name)
     return freed
 
 
 def _load(directory: Path) -> Release:
+    if is_geoclip_folder(directory):
+        directory = import_geoclip(directory)
     config = read_config(directory / "config.json")
     return Release(config.name, directory, config)
 

@@ -160,6 +160,18 @@ def _run(
         progress(task, most, total)
 
     progress(task, 0, total)
+    run_program(command, scratch, settings, poll)
+
+
+def run_program(
+    command: list[str], scratch: Path, settings: dict[str, str], poll: Callable[[], None]
+) -> None:
+    """Run a program that gets files, calling `poll` meanwhile.
+
+    Raises:
+        SourceError: It cannot be started, or it failed; the message has the cause in one line.
+        OSError: The disk is full.
+    """
     try:
         status, output = run_child(command, scratch=scratch, environment=settings, poll=poll)
     except OSError as error:

@@ -84,13 +84,22 @@ def read_manifest(directory: Path) -> dict[str, Any] | None:
     return manifest
 
 
-def install(asset: Asset, *, force: bool, progress: Progress) -> bool:
+def install(
+    asset: Asset,
+    *,
+    force: bool,
+    progress: Progress,
+    folder: Path | None = None,
+    weights: str | None = None,
+) -> bool:
     """Fetch and build the asset where it is absent, damaged or out of date.
 
     Args:
         asset: What to install.
         force: Do it also where nothing is wrong.
         progress: Told about each step.
+        folder: The user's model folder, for an asset that is made from one; None asks the hub.
+        weights: How such an asset is to store its matrices; None keeps it as it is, float32 at first.
 
     Returns:
         True where this process built it, False where it was there or another process built it meanwhile.
@@ -98,6 +107,7 @@ def install(asset: Asset, *, force: bool, progress: Progress) -> bool:
     Raises:
         MissingFileError: No source gives it, or it cannot be written; what was there before still is.
     """
+    force = force or not _stored_as(asset, weights)
     if not force and problem_of(asset) is None:
         return False
     root = _home.home()
@@ -117,7 +127,9 @@ def install(asset: Asset, *, force: bool, progress: Progress) -> bool:
                 _check_space(asset, root)
                 built = stage / "built"
                 built.mkdir(parents=True)
-                _write_manifest(asset, built, build(asset, stage, built, progress))
+                kind = weights or _stored_weights(asset) or "float32"
+                source = build(asset, stage, built, progress, folder=folder, weights=kind)
+                _write_manifest(asset, built, source)
                 _publish(built, directory_of(asset), stage)
             finally:
                 shutil.rmtree(stage, ignore_errors=True)
@@ -192,10 +204,25 @@ def _check_space(asset: Asset, root: Path) -> None:
         )
 
 
+def _stored_weights(asset: Asset) -> str | None:
+    """How the matrices of an installed asset are stored; None where that is not said."""
+    source = (read_manifest(directory_of(asset)) or {}).get("source")
+    return source.get("weights") if isinstance(source, dict) else None
+
+
+def _stored_as(asset: Asset, weights: str | None) -> bool:
+    return weights is None or asset.folder is None or _stored_weights(asset) in (None, weights)
+
+
 def _is_current(asset: Asset, manifest: dict[str, Any]) -> bool:
     source = manifest.get("source")
-    accepted = [asset.wheel.sha256] + ([asset.hub.sha256] if asset.hub else [])
-    same_source = isinstance(source, dict) and source.get("sha256") in accepted
+    accepted = [part.sha256 for part in (asset.wheel, asset.hub) if part is not None]
+    accepted += [asset.folder.files[0].sha256] if asset.folder else []
+    same_source = isinstance(source, dict) and (
+        source.get("sha256") in accepted
+        # A folder of the user's was chosen by hand, with whatever weights it holds.
+        or (asset.folder is not None and source.get("kind") == "folder")
+    )
     same_files = set(asset.files) <= manifest["files"].keys()
     return same_source and same_files and manifest.get("recipe") == asset.recipe
 
