@@ -55,4 +55,5 @@ def fit_ridge(features: Doubles, location_embeddings: Doubles, *, penalty: float
 
 
 def _unit(rows: Doubles) -> Doubles:
-    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    unit: Doubles = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    return unit

@@ -1,0 +1,97 @@
+"""`whyhere train`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from whyhere.training import TrainingTable
+
+_SHOWN = 20  # bad rows that are printed; all of them go into the file
+
+
+def train(
+    data: Annotated[
+        Path, typer.Option(metavar="TABLE", help="CSV or Parquet with photo, latitude and longitude.")
+    ],
+    release: Annotated[Path, typer.Option(metavar="OUT", help="Directory of the release to be made.")],
+    photos: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder of photos or of tar files, or one tar file.")
+    ] = None,
+    features: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="In place of photos: .npy with a row for each row of the table."),
+    ] = None,
+    config: Annotated[
+        str,
+        typer.Option(metavar="FILE", help="TOML file, or the name of a shipped one: small, paper, geoclip."),
+    ] = "small",
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
+    device: Annotated[str, typer.Option(help="cpu, or a torch device such as cuda.")] = "cpu",
+) -> None:
+    """Train a release of your own on photos with coordinates.
+
+    Needs the extra `train`. Features of the photos are computed once and kept. With several processes:
+    torchrun --nproc-per-node 2 -m whyhere train ...
+    """
+    from whyhere.training import read_train_config, train_release
+
+    first = int(os.environ.get("RANK", "0")) == 0
+    choices = read_train_config(config)
+    with _progress(enabled=first) as progress:
+        report = train_release(
+            data,
+            release,
+            choices,
+            photos=photos,
+            features=features,
+            resume=resume,
+            device=device,
+            progress=progress,
+            on_problems=lambda table: _report_problems(table, release),
+        )
+    if first:
+        print(f"{report.facts.accuracy}\nRelease: {report.release}", file=sys.stderr)
+
+
+def _report_problems(table: TrainingTable, release: Path) -> None:
+    """Say on standard error which rows are left out; all of them go into training/bad_rows.csv."""
+    print(f"{len(table)} of {table.total} rows are good", file=sys.stderr)
+    for problem in table.problems[:_SHOWN]:
+        print(f"whyhere: line {problem.line} {problem.reason}", file=sys.stderr)
+    if not table.problems:
+        return
+    import csv
+
+    path = release / "training" / "bad_rows.csv"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([("line", "reason"), *((p.line, p.reason) for p in table.problems)])
+    print(f"{len(table.problems)} bad rows are left out, all listed in {path}", file=sys.stderr)
+
+
+@contextmanager
+def _progress(*, enabled: bool) -> Iterator[Callable[[str, int, int], None]]:
+    """Yield a callback that shows one bar for each thing that is done, on a terminal."""
+    from rich.console import Console
+    from rich.progress import Progress, TaskID
+
+    tasks: dict[str, TaskID] = {}
+    bar = Progress(
+        console=Console(stderr=True), disable=not (enabled and sys.stderr.isatty()), transient=True
+    )
+
+    def update(what: str, done: int, total: int) -> None:
+        if what not in tasks:
+            tasks[what] = bar.add_task(what, total=total)
+        bar.update(tasks[what], completed=done)
+
+    with bar:
+        yield update

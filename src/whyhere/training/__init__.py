@@ -1,0 +1,68 @@
+"""Making releases. Nothing here is needed to locate a photo.
+
+Importing this package loads no torch: the closed form, tables, features and configurations work without it,
+and names that need it load it when they are first used.
+"""
+
+from typing import Any
+
+from whyhere.training._batches import Examples as TrainingExamples
+from whyhere.training._cells import CellTable
+from whyhere.training._concept_patterns import ConceptPatterns, concept_patterns
+from whyhere.training._config import TrainConfig, read_train_config, shipped_configs
+from whyhere.training._directions import concept_directions
+from whyhere.training._features import cached_features, feature_fingerprint, features_from_file
+from whyhere.training._forecast import forecast_loss
+from whyhere.training._noise import jitter
+from whyhere.training._photos import PhotoStore, StoredPhoto
+from whyhere.training._ridge import RidgeHead, fit_ridge
+from whyhere.training._run import TrainingReport, train_release
+from whyhere.training._selection import Examples, Recipe, choose_recipe
+from whyhere.training._table import RowProblem, TrainingTable, read_table
+from whyhere.training._temperature import KERNEL_KM, negative_log_densities
+
+__all__ = [
+    "KERNEL_KM",
+    "CellTable",
+    "ConceptPatterns",
+    "Examples",
+    "PhotoStore",
+    "Recipe",
+    "RidgeHead",
+    "RowProblem",
+    "StoredPhoto",
+    "TrainConfig",
+    "TrainingExamples",
+    "TrainingReport",
+    "TrainingTable",
+    "cached_features",
+    "choose_recipe",
+    "concept_directions",
+    "concept_patterns",
+    "feature_fingerprint",
+    "features_from_file",
+    "fit_ridge",
+    "forecast_loss",
+    "jitter",
+    "negative_log_densities",
+    "read_table",
+    "read_train_config",
+    "shipped_configs",
+    "train_release",
+]
+
+_NEEDS_TORCH = {
+    "ConceptAlignmentModule": "_module",
+    "Fitted": "_loop",
+    "LocationNet": "_location_net",
+    "Start": "_module",
+    "fit": "_loop",
+}
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the name stands for
+    if name in _NEEDS_TORCH:
+        from importlib import import_module
+
+        return getattr(import_module(f"whyhere.training.{_NEEDS_TORCH[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
