@@ -28,7 +28,12 @@ def main() -> int:
     fetched = run(python, "-m", "whyhere", "releases", "fetch", "base")
     if fetched != 0:
         return fetched
-    checks = (("ruff", "format", "--check", "."), ("ruff", "check", "."), ("mypy",), ("pytest", *arguments))
+    checks = (
+        ("ruff", "format", "--check", "."),
+        ("ruff", "check", "."),
+        ("mypy",),
+        ("pytest", "-n", "auto", *arguments),
+    )
     worst = 0
     for check in checks:
         print(f"== {' '.join(check)}", file=sys.stderr, flush=True)

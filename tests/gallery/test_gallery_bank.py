@@ -224,7 +224,7 @@ def test_without_locks_two_builders_still_leave_one_whole_bank(coordinates, weig
     def no_lock(handle):
         raise OSError("no locks here")
 
-    monkeypatch.setattr("whyhere.gallery._lock._take", no_lock)
+    monkeypatch.setattr("whyhere._file_lock._try_lock", no_lock)
     inner = []
 
     def meddle(done, total):

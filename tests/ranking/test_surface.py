@@ -82,3 +82,14 @@ def test_nothing_allowed_is_an_error():
     lat, lon = make_gallery(5)
     with pytest.raises(ValueError, match="no gallery point"):
         probabilities(lat, lon, np.zeros(5, np.float32), allowed=np.zeros(5, bool))
+
+
+def test_background_is_area_whatever_the_photo_says():
+    lat, lon = make_gallery(300)
+    scores = np.random.default_rng(2).uniform(-1, 1, 300).astype(np.float32)
+    allowed = lat > 0
+    index, sharp = probabilities(lat, lon, scores, allowed=allowed)
+    _, mixed = probabilities(lat, lon, scores, allowed=allowed, background=0.25)
+    _, area = probabilities(lat, lon, np.zeros(300, np.float32), allowed=allowed)
+    np.testing.assert_allclose(mixed, 0.75 * sharp + 0.25 * area)
+    assert not mixed[np.bincount(index.cell_of_point, allowed) == 0].any()

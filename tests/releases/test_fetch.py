@@ -272,7 +272,8 @@ def test_home_without_write_permission(fetcher: Fetcher, index: Index) -> None:
     fetcher.home.mkdir(mode=0o555)
     as_root = os.geteuid() == 0  # root may write everywhere, so the child becomes somebody else
     if as_root:
-        for folder in (fetcher.folder, *fetcher.folder.parents[:2]):
+        above = [folder for folder in fetcher.folder.parents if folder.name.startswith(("pytest-", "popen-"))]
+        for folder in (fetcher.folder, *above):
             folder.chmod(0o755)
     status, _, err = fetcher.run(uid=65534 if as_root else 0)
     assert status == 3

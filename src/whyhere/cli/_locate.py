@@ -32,7 +32,7 @@ def locate(
         str | None,
         typer.Option(
             metavar="REGION",
-            help="Answer only inside: a country code or name, SOUTH,WEST,NORTH,EAST in degrees, or a GeoJSON file.",
+            help="Answer only inside: a country, SOUTH,WEST,NORTH,EAST in degrees, or a GeoJSON file.",
         ),
     ] = None,
     release: Annotated[str, typer.Option(help="Name or directory of the release.")] = "base",

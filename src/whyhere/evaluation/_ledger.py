@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from whyhere._file_lock import exclusive
 from whyhere.errors import UsageError
 from whyhere.evaluation._guesses import SystemPrediction, parse_prediction
-from whyhere.releases._lock import exclusive
 
 LEDGER_FILE = "predictions.jsonl"
 RUN_FILE = "run.json"

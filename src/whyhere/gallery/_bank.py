@@ -25,10 +25,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from whyhere._file_lock import exclusive
 from whyhere.encoders import LocationEncoder
 from whyhere.errors import MissingFileError
 from whyhere.gallery._gallery import Gallery
-from whyhere.gallery._lock import exclusive
 
 Progress = Callable[[int, int], None]
 Float32Array = NDArray[np.float32]
@@ -72,7 +72,7 @@ def open_gallery(
     if embeddings is None:
         try:
             cache.mkdir(parents=True, exist_ok=True)
-            with exclusive(cache / ".lock") as alone:
+            with exclusive(cache / ".lock", required=False) as alone:
                 embeddings = _open_bank(folder, len(lat), verify)
                 if embeddings is None:
                     if alone:

@@ -19,12 +19,14 @@ class RankingConfig:
         cell_resolution: H3 resolution of the probability surface.
         radius_km: Default merging radius.
         abstain_below: No place stands out where the best answer is less probable than this.
+        background: Probability that the photo tells nothing, spread by area; fitted by cross-validation.
     """
 
     temperature: float
     cell_resolution: int
     radius_km: float
     abstain_below: float
+    background: float = 0.0
 
     @classmethod
     def from_dict(cls, section: Mapping[str, Any], *, where: str) -> RankingConfig:
@@ -38,8 +40,8 @@ class RankingConfig:
             MissingFileError: A value is missing, unknown, not a number or out of range.
         """
         names = {field.name for field in fields(cls)}
-        if section.keys() != names:
-            odd = sorted(section.keys() ^ names)
+        odd = sorted((section.keys() ^ names) - ({"background"} - section.keys()))
+        if odd:
             raise MissingFileError(f"{where}: in `ranking`, {', '.join(odd)} is missing or unknown")
         for name, value in section.items():
             number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
@@ -50,6 +52,9 @@ class RankingConfig:
         config = cls(**section)
         if not (config.temperature > 0 and config.radius_km > 0 and config.cell_resolution in range(8)):
             raise MissingFileError(
-                f"{where}: ranking needs temperature and radius_km above 0 and a whole cell_resolution of 0 to 7"
+                f"{where}: ranking needs temperature and radius_km above 0 "
+                "and a whole cell_resolution of 0 to 7"
             )
+        if config.background >= 1:
+            raise MissingFileError(f"{where}: ranking.background is a probability below 1")
         return config

@@ -50,6 +50,7 @@ def cell_probabilities(
     index: CellIndex,
     *,
     temperature: float,
+    background: float = 0.0,
     allowed: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.float64]:
     """Spread probability over the occupied cells.
@@ -61,6 +62,7 @@ def cell_probabilities(
         scores: Score of every gallery point, shape (n,).
         index: The cells of the points.
         temperature: Divides the scores; fitted by cross-validation.
+        background: Probability that the photo tells nothing: this much is spread by area alone.
         allowed: Points that may be answered, shape (n,); all by default.
 
     Returns:
@@ -77,5 +79,6 @@ def cell_probabilities(
     sums = np.bincount(index.cell_of_point, weights, len(index.cells))
     counts = np.bincount(index.cell_of_point, keep, len(index.cells))
     mass = index.area_km2 * sums / np.maximum(counts, 1)
-    probabilities: NDArray[np.float64] = mass / mass.sum()
+    area = np.where(counts > 0, index.area_km2, 0.0)
+    probabilities: NDArray[np.float64] = (1 - background) * mass / mass.sum() + background * area / area.sum()
     return probabilities

@@ -15,12 +15,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from whyhere._file_lock import exclusive
 from whyhere.errors import MissingFileError
 from whyhere.releases import _home
 from whyhere.releases._assets import Asset
 from whyhere.releases._build import build
 from whyhere.releases._child import size_of, termination_unwinds
-from whyhere.releases._lock import exclusive
 from whyhere.releases._sources import Progress, sha256_of
 
 MANIFEST = "manifest.json"

@@ -17,30 +17,38 @@ _POLL_SECONDS = 0.1
 
 
 @contextmanager
-def exclusive(path: Path, *, waiting: Callable[[], None]) -> Iterator[None]:
+def exclusive(
+    path: Path, *, waiting: Callable[[], None] | None = None, required: bool = True
+) -> Iterator[bool]:
     """Hold the lock on `path` while the block runs.
 
     Args:
         path: Lock file; created where absent, never deleted.
         waiting: Called once where another process holds the lock and this one waits.
+        required: Whether a file system without locks is an error.
+
+    Yields:
+        True where the lock is held, False where the file system has none and none is required.
 
     Raises:
-        OSError: The file cannot be made, or its file system has no locks.
+        OSError: The file cannot be made, or its file system has no locks and one is required.
     """
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        told = False
-        while not _try_lock(handle):
-            if not told:
-                waiting()
-                told = True
-            time.sleep(_POLL_SECONDS)
         try:
-            yield
-        finally:
-            _unlock(handle)
+            if not _try_lock(handle):
+                if waiting is not None:
+                    waiting()
+                while not _try_lock(handle):
+                    time.sleep(_POLL_SECONDS)
+            held = True
+        except OSError:
+            if required:
+                raise
+            held = False
+        yield held
     finally:
-        os.close(handle)
+        os.close(handle)  # closing releases the lock
 
 
 if sys.platform == "win32":
@@ -54,10 +62,6 @@ if sys.platform == "win32":
             return False
         return True
 
-    def _unlock(handle: int) -> None:
-        os.lseek(handle, 0, os.SEEK_SET)
-        msvcrt.locking(handle, msvcrt.LK_UNLCK, 1)
-
 else:
     import fcntl
 
@@ -67,6 +71,3 @@ else:
         except BlockingIOError:
             return False
         return True
-
-    def _unlock(handle: int) -> None:
-        fcntl.flock(handle, fcntl.LOCK_UN)
