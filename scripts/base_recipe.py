@@ -22,7 +22,7 @@ from whyhere.encoders import LocationEncoder, OnnxImageTower
 from whyhere.gallery import Gallery, open_gallery
 from whyhere.geo import great_circle_km
 from whyhere.images import PreprocessSpec, open_photo, preprocess
-from whyhere.ranking import CellIndex, cell_probabilities, rank_places
+from whyhere.ranking import CellIndex, RankedPlace, cell_probabilities, rank_places
 from whyhere.releases import asset_path, galleries_dir, home
 from whyhere.training import (
     CellTable,
@@ -32,8 +32,17 @@ from whyhere.training import (
     choose_recipe,
     concept_patterns,
     fit_ridge,
-    negative_log_densities,
+    forecast_loss,
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """What turns scores into probabilities; see `RankingConfig`."""
+
+    temperature: float
+    background: float
+
 
 VIEWS = 7
 """Views of a photo whose embeddings are averaged."""
@@ -50,7 +59,12 @@ LEAST_QUALITY = 0.4
 
 CELL_RESOLUTION = 3
 RADIUS_KM = 300.0
-TEMPERATURES = tuple(float(t) for t in np.geomspace(0.02, 0.2, 24))
+CALIBRATIONS = tuple(
+    Calibration(float(temperature), background)
+    for background in (0.0, 0.2, 0.4, 0.6)
+    for temperature in np.geomspace(0.03, 0.12, 8)
+)
+"""What is fitted so that the probabilities of the answers are right on held-out photos."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,27 +180,79 @@ def open_base_gallery() -> tuple[Gallery, CellIndex]:
 
 def held_out_scores(
     photos: TrainingPhotos, heads: list[tuple[Recipe, RidgeHead]], gallery: Gallery
-) -> NDArray[np.float32]:
-    """Score the gallery for every photo with the head that never saw it, shape (photos, gallery)."""
+) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    """Score the gallery for every photo with the head that never saw it.
+
+    Returns:
+        Scores, shape (photos, gallery), and which part of the best score the named concepts hold, (photos,).
+    """
+    named = np.empty(len(photos.files))
     scores = np.empty((len(photos.files), len(gallery.lat)), np.float32)
     rows = np.arange(len(photos.files))
     for row, (_, head) in enumerate(track(heads, "Scoring", console=Console(stderr=True))):
         alignment = alignment_of(head, photos.examples.take(rows[rows != row]))
         code = alignment.encode_image(photos.examples.features[row].astype(np.float32))
         scores[row] = alignment.scores(code, gallery.embeddings)
-    return scores
+        best = int(scores[row].argmax())
+        parts = alignment.contributions(code, gallery.embeddings[best : best + 1])
+        named[row] = 1.0 - float(parts.remainder[0]) / float(parts.scores[0])
+    return scores, named
 
 
-def held_out_densities(
-    photos: TrainingPhotos, scores: NDArray[np.float32], cells: CellIndex
-) -> NDArray[np.float64]:
-    """Return the negative log density at every photo's truth for each of `TEMPERATURES`."""
-    return np.array(
-        [
-            negative_log_densities(scores[row], cells, lat, lon, temperatures=TEMPERATURES)
-            for row, (lat, lon) in enumerate(zip(photos.lat, photos.lon, strict=True))
-        ]
+@dataclass(frozen=True, slots=True)
+class Forecasts:
+    """How the five answers to held-out photos fare under each of `CALIBRATIONS`.
+
+    Attributes:
+        loss: Forecast loss, shape (photos, calibrations).
+        claimed: Probability of the five answers together, same shape.
+        held: Whether the truth lies within the radius of one of them, same shape.
+    """
+
+    loss: NDArray[np.float64]
+    claimed: NDArray[np.float64]
+    held: NDArray[np.float64]
+
+    def calibration(self, rows: NDArray[np.intp]) -> Calibration:
+        """Choose by some of the photos: the least loss among those that claim no more than they hold."""
+        claimed, held = self.claimed[rows].mean(axis=0), self.held[rows].mean(axis=0)
+        modest = np.flatnonzero(claimed <= held)
+        if not len(modest):
+            return CALIBRATIONS[int((claimed - held).argmin())]
+        return CALIBRATIONS[int(modest[self.loss[rows].mean(axis=0)[modest].argmin()])]
+
+
+def held_out_forecasts(
+    photos: TrainingPhotos, scores: NDArray[np.float32], gallery: Gallery, cells: CellIndex
+) -> Forecasts:
+    """Answer every photo under each of `CALIBRATIONS`."""
+    loss = np.empty((len(photos.files), len(CALIBRATIONS)))
+    claimed, held = np.empty_like(loss), np.empty_like(loss)
+    for row in track(range(len(loss)), "Calibrating", console=Console(stderr=True)):
+        for column, calibration in enumerate(CALIBRATIONS):
+            places, km = answer(photos, row, scores[row], gallery, cells, calibration)
+            loss[row, column] = forecast_loss(places, km)
+            claimed[row, column] = sum(place.probability for place in places)
+            held[row, column] = any(km <= [place.radius_km for place in places])
+    return Forecasts(loss, claimed, held)
+
+
+def answer(
+    photos: TrainingPhotos,
+    row: int,
+    scores: NDArray[np.float32],
+    gallery: Gallery,
+    cells: CellIndex,
+    calibration: Calibration,
+) -> tuple[tuple[RankedPlace, ...], NDArray[np.float64]]:
+    """Rank five places as `whyhere locate` does; return them and their distances to the truth."""
+    probabilities = cell_probabilities(
+        scores, cells, temperature=calibration.temperature, background=calibration.background
     )
+    places = rank_places(probabilities, scores, cells, top=5, radius_km=RADIUS_KM)
+    points = [place.point for place in places]
+    km = great_circle_km(photos.lat[row], photos.lon[row], gallery.lat[points], gallery.lon[points])
+    return places, km
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,15 +283,12 @@ def held_out_answers(
     scores: NDArray[np.float32],
     gallery: Gallery,
     cells: CellIndex,
-    temperatures: list[float],
+    calibrations: list[Calibration],
 ) -> HeldOutAnswers:
-    """Rank places for every photo as `whyhere locate` does, with one temperature a photo."""
+    """Rank places for every photo as `whyhere locate` does, with one calibration a photo."""
     columns: list[tuple[float, float, bool, float, bool]] = []
-    for row, temperature in enumerate(temperatures):
-        probabilities = cell_probabilities(scores[row], cells, temperature=temperature)
-        places = rank_places(probabilities, scores[row], cells, top=5, radius_km=RADIUS_KM)
-        points = [place.point for place in places]
-        km = great_circle_km(photos.lat[row], photos.lon[row], gallery.lat[points], gallery.lon[points])
+    for row, calibration in enumerate(calibrations):
+        places, km = answer(photos, row, scores[row], gallery, cells, calibration)
         inside = km <= np.array([place.radius_km for place in places])
         columns.append(
             (

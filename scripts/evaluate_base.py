@@ -2,7 +2,7 @@
 
     python scripts/evaluate_base.py --photos FOLDER [--json FILE]
 
-Every photo is answered by a recipe, head, means and temperature chosen and fitted on all the other photos.
+Every photo is answered by a recipe, head, means and calibration chosen and fitted on all the other photos.
 """
 
 from __future__ import annotations
@@ -15,9 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from base_recipe import (
-    TEMPERATURES,
     held_out_answers,
-    held_out_densities,
+    held_out_forecasts,
     held_out_heads,
     held_out_scores,
     load_photos,
@@ -40,12 +39,12 @@ def main() -> None:
     table = CellTable.build(gallery, cells)
     photos = load_photos(arguments.photos, table)
     heads = held_out_heads(photos, table)
-    scores = held_out_scores(photos, heads, gallery)
-    densities = held_out_densities(photos, scores, cells)
-    # The temperature of a photo is the best one on the others, so it never saw the photo either.
-    others = (densities.sum(axis=0) - densities) / (len(densities) - 1)
-    temperatures = [TEMPERATURES[int(row.argmin())] for row in others]
-    answers = held_out_answers(photos, scores, gallery, cells, temperatures)
+    scores, named = held_out_scores(photos, heads, gallery)
+    forecasts = held_out_forecasts(photos, scores, gallery, cells)
+    # The calibration of a photo is the best one on the others, so it never saw the photo either.
+    everyone = np.arange(len(photos.files))
+    calibrations = [forecasts.calibration(everyone[everyone != row]) for row in everyone]
+    answers = held_out_answers(photos, scores, gallery, cells, calibrations)
     best = scores.argmax(axis=1)
     best_km = great_circle_km(photos.lat, photos.lon, gallery.lat[best], gallery.lon[best])
     nearest_km = nearest_neighbour_km(photos.examples.features, photos.lat, photos.lon)
@@ -60,9 +59,9 @@ def main() -> None:
         "first answer: truth within radius": mean_interval(answers.within.astype(float)),
         "five answers: mean probability": mean_interval(answers.top_probability),
         "five answers: truth within a radius": mean_interval(answers.top_within.astype(float)),
+        "part of the best score that named concepts hold": mean_interval(named),
     }
     # The threshold of a photo comes from the others, too.
-    everyone = np.arange(len(photos.files))
     thresholds = [threshold_to_abstain(answers.take(everyone[everyone != row])) for row in everyone]
     abstained = answers.probability < np.array(thresholds)
     for name, group in (("answered", ~abstained), ("abstained", abstained)):
@@ -73,13 +72,13 @@ def main() -> None:
     print("|---|" + "---|" * len(columns))
     for name, table in rows.items():
         print(f"| {name} | " + " | ".join(show(table[column]) for column in columns) + " |")
-    print("\n| calibration | % |\n|---|---|")
+    print("\n| held-out photos | % |\n|---|---|")
     for name, interval in calibration.items():
         print(f"| {name} | {show(interval)} |")
     if arguments.json:
         figures = {
             "photos": len(photos.files),
-            "temperatures": sorted(set(temperatures)),
+            "calibrations": Counter(map(str, calibrations)),
             "recipes": Counter(str(recipe) for recipe, _ in heads),
             "accuracy": {
                 name: {column: interval.to_dict() for column, interval in table.items()}

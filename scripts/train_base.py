@@ -3,8 +3,9 @@
     python scripts/train_base.py --photos FOLDER
 
 FOLDER holds `index.csv` (file, lat, lon) and the photos. The weights of `base` must have been fetched
-(`whyhere releases fetch base` does so for the shipped release). Two numbers are fitted on held-out photos:
-the temperature (least mean negative log density at the truth) and `abstain_below`.
+(`whyhere releases fetch base` does so for the shipped release). Three numbers are fitted on held-out photos:
+temperature and background (the least log loss of the five answers among those that claim no more than they
+hold) and `abstain_below`.
 """
 
 from __future__ import annotations
@@ -20,12 +21,12 @@ from safetensors.numpy import save_file
 from base_recipe import (
     CELL_RESOLUTION,
     RADIUS_KM,
-    TEMPERATURES,
     VIEWS,
+    Calibration,
     alignment_of,
     fit_head,
     held_out_answers,
-    held_out_densities,
+    held_out_forecasts,
     held_out_heads,
     held_out_scores,
     load_photos,
@@ -50,28 +51,28 @@ def main() -> None:
     table = CellTable.build(gallery, cells)
     photos = load_photos(arguments.photos, table)
     recipe, head = fit_head(photos.examples, table)
-    scores = held_out_scores(photos, held_out_heads(photos, table, (recipe,)), gallery)
-    densities = held_out_densities(photos, scores, cells).mean(axis=0)
-    temperature = TEMPERATURES[int(densities.argmin())]
-    answers = held_out_answers(photos, scores, gallery, cells, [temperature] * len(photos.files))
+    scores, _ = held_out_scores(photos, held_out_heads(photos, table, (recipe,)), gallery)
+    forecasts = held_out_forecasts(photos, scores, gallery, cells)
+    calibration = forecasts.calibration(np.arange(len(photos.files)))
+    answers = held_out_answers(photos, scores, gallery, cells, [calibration] * len(photos.files))
     abstain_below = threshold_to_abstain(answers)
 
     write_release(
         arguments.out,
         alignment_of(head, photos.examples),
-        temperature=temperature,
+        calibration=calibration,
         abstain_below=abstain_below,
     )
     print(
-        f"{len(photos.files)} photos; {recipe}; temperature {temperature:.4f} "
-        f"(mean negative log density {densities.min():.3f}); abstain below {abstain_below:.3f}; "
+        f"{len(photos.files)} photos; {recipe}; {calibration}; "
+        f"abstain below {abstain_below:.3f}; "
         f"written to {arguments.out}",
         file=sys.stderr,
     )
 
 
 def write_release(
-    folder: Path, alignment: LinearAlignment, *, temperature: float, abstain_below: float
+    folder: Path, alignment: LinearAlignment, *, calibration: Calibration, abstain_below: float
 ) -> None:
     """Write model.safetensors, concepts.json and the fitted numbers of config.json."""
     save_file(
@@ -105,7 +106,8 @@ def write_release(
         "concept_ids": list(alignment.concept_ids),
     }
     config["ranking"] = {
-        "temperature": round(temperature, 6),
+        "temperature": round(calibration.temperature, 6),
+        "background": calibration.background,
         "cell_resolution": CELL_RESOLUTION,
         "radius_km": RADIUS_KM,
         "abstain_below": round(abstain_below, 4),

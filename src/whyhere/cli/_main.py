@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from whyhere.cli import _concepts, _evaluate, _locate, _releases, _train
+from whyhere.cli import _concepts, _evaluate, _locate, _probe, _releases, _train
 from whyhere.errors import WhyhereError
 
 app = typer.Typer(
@@ -20,6 +20,7 @@ app = typer.Typer(
 )
 app.command("locate")(_locate.locate)
 app.command("evaluate")(_evaluate.evaluate)
+app.command("probe")(_probe.probe)
 app.command("train")(_train.train)
 app.add_typer(_releases.app, name="releases")
 app.add_typer(_concepts.app, name="concepts")

@@ -1,6 +1,6 @@
 """What the concept space loses to its rank: the analysis in docs/probe.md.
 
-    python docs/probe/rank.py --stations stations.csv
+    python scripts/probe_rank.py --stations stations.csv
 
 Ridge probes on the tasks that are numbers, with the concept space cut to its leading directions, to half of
 its concepts and whitened, beside as many principal directions of the embedding. Prints mean R2 as a share of
