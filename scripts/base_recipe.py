@@ -1,7 +1,9 @@
 """How release `base` is made, shared by the scripts that train and that evaluate it.
 
-Every number here was fixed before the release was evaluated; what is fitted or chosen (recipe, head, means,
-temperature) is fitted on training photos alone.
+Every number here was fixed before the first evaluation, except the 100 km scale of the recipe grid (added for
+its held-out density) and the calibration grid with its background (added after a first evaluation had shown
+overconfidence); see the model card. What is fitted or chosen (recipe, head, means, temperature) is fitted on
+training photos alone.
 """
 
 from __future__ import annotations

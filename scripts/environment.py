@@ -38,9 +38,13 @@ def ensure(folder: str, *, extras: str = "", before: tuple[str, ...] = ()) -> Pa
     stamp = home / "whyhere-installed"
     if python.is_file() and stamp.is_file() and stamp.read_text() == wanted:
         return python
+    ours = home / "made-by-whyhere"
+    if home.exists() and not ours.exists():
+        sys.exit(f"{home} was not made by this script, which would empty it; move it away first")
     print(f"Setting up {home} (once)", file=sys.stderr)
     try:
         venv.create(home, with_pip=True, clear=True)
+        ours.touch()
     except subprocess.CalledProcessError:
         sys.exit(
             "Python cannot make virtual environments here; on Debian and Ubuntu: apt install python3-venv"

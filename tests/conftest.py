@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 
 import pytest
 
 from whyhere.errors import MissingFileError
 
+# Background jobs may start with signals ignored, and children inherit that: tests that interrupt real
+# processes would wait for them for ever.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
 ROOT = Path(__file__).resolve().parent.parent
-SAMPLE_PHOTOS = ROOT.parent / "shared" / "data" / "osv5m-sample"
+SAMPLE_PHOTOS = Path(
+    os.environ.get("WHYHERE_SAMPLE_PHOTOS", ROOT.parent / "shared" / "data" / "osv5m-sample")
+)
 
 
 @pytest.fixture(scope="session")

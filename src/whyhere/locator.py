@@ -20,8 +20,8 @@ from whyhere.prediction import Answer, ConceptContribution, Prediction, SurfaceC
 from whyhere.ranking import CellIndex, cell_probabilities, rank_places
 from whyhere.releases import resolve
 
-BATCH_PHOTOS = 8
-"""Photos that go through the image tower together in `locate_many`."""
+DECODED_AHEAD = 2
+"""Photos that `locate_many` decodes while it looks at the ones before them."""
 
 _SURFACE_MASS = 0.99  # the surface of a report leaves out cells beyond this much probability
 _DECODERS = 2
@@ -146,6 +146,8 @@ class Locator:
         Raises:
             UsageError: At once, as for `locate`.
         """
+        if isinstance(photos, (str, bytes, os.PathLike)):
+            raise UsageError("locate_many takes several photos; use locate for one, or put it into a list")
         query = self._query(top, radius_km, region, with_thumbnail)
         return self._locate_many(photos, query, on_error)
 
@@ -156,7 +158,7 @@ class Locator:
         with ThreadPoolExecutor(_DECODERS) as pool:
 
             def submit() -> list[Future[Photo]]:
-                return [pool.submit(open_photo, photo) for photo in islice(waiting, BATCH_PHOTOS)]
+                return [pool.submit(open_photo, photo) for photo in islice(waiting, DECODED_AHEAD)]
 
             batch = submit()
             while batch:
@@ -192,34 +194,37 @@ class Locator:
         return _Query(top, radius_km, allowed, with_thumbnail)
 
     def _predict(self, photos: list[Photo], query: _Query) -> Iterator[Prediction]:
-        for photo, features in zip(photos, self._features(photos), strict=True):
-            yield self._answer(photo, self._parts.alignment.encode_image(features), query)
+        for photo in photos:
+            yield self._answer(photo, self._parts.alignment.encode_image(self._features(photo)), query)
 
-    def _features(self, photos: list[Photo]) -> list[NDArray[np.float32]]:
-        """Return the features of each photo: the mean of the unit embeddings of its views, unit length.
+    def _features(self, photo: Photo) -> NDArray[np.float32]:
+        """Return the features of a photo: the mean of the unit embeddings of its views, unit length.
 
         Where a release averages scores over the views instead, the raw embeddings of all views, [v, d].
         """
-        if not photos:
-            return []
-        pixels = np.concatenate([preprocess(photo.image, self._parts.preprocessing) for photo in photos])
-        embeddings = self._parts.tower.embed_only(pixels)
+        embeddings = self._parts.tower.embed_only(preprocess(photo.image, self._parts.preprocessing))
         if self._parts.view_average == "logits":
-            return list(embeddings.reshape(len(photos), -1, embeddings.shape[1]))
-        embeddings = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
-        means = embeddings.reshape(len(photos), -1, embeddings.shape[1]).mean(axis=1)
-        return [mean / np.linalg.norm(mean) for mean in means]
+            return embeddings
+        mean = (embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)).mean(axis=0)
+        features: NDArray[np.float32] = mean / np.linalg.norm(mean)
+        return features
 
     def _answer(self, photo: Photo, code: ImageCode, query: _Query) -> Prediction:
         gallery, ranking = self._parts.gallery, self._parts.ranking
         scores = self._parts.alignment.scores(code, gallery.embeddings)
-        probabilities = cell_probabilities(
-            scores,
-            self._cells,
-            temperature=ranking.temperature,
-            background=ranking.background,
-            allowed=query.allowed,
+        anywhere = cell_probabilities(
+            scores, self._cells, temperature=ranking.temperature, background=ranking.background
         )
+        probabilities, region_probability = anywhere, 1.0
+        if query.allowed is not None:
+            probabilities = cell_probabilities(
+                scores,
+                self._cells,
+                temperature=ranking.temperature,
+                background=ranking.background,
+                allowed=query.allowed,
+            )
+            region_probability = self._probability_of(query.allowed, anywhere)
         places = rank_places(
             probabilities,
             scores,
@@ -248,12 +253,19 @@ class Locator:
         return Prediction(
             photo=photo.name,
             release=self.release,
-            abstained=answers[0].probability < ranking.abstain_below,
+            # A region is the asker's knowledge, not the photo's: it must not make a place stand out.
+            abstained=answers[0].probability * region_probability < ranking.abstain_below,
             exif_gps=photo.exif_gps,
             answers=answers,
             surface=self._surface(probabilities),
             thumbnail=thumbnail(photo.image) if query.with_thumbnail else None,
         )
+
+    def _probability_of(self, allowed: NDArray[np.bool_], anywhere: NDArray[np.float64]) -> float:
+        """Return the probability of a region; a cell on its border counts by its points inside."""
+        points = self._cells.cell_of_point
+        inside = np.bincount(points, allowed, len(anywhere)) / np.bincount(points, minlength=len(anywhere))
+        return float(anywhere @ inside)
 
     def _contributions(self, values: NDArray[np.float32]) -> tuple[ConceptContribution, ...]:
         order = np.argsort(-values, kind="stable")

@@ -103,6 +103,39 @@ def test_the_suffix_of_the_output_names_the_format(folder, tmp_path, suffix):
     assert list(tmp_path.iterdir()) == [output]
 
 
+def test_nothing_that_matters_is_overwritten(folder, tmp_path):
+    photo = tmp_path / "mine.jpg"
+    data = write_photo(photo, 5)
+    kept = tmp_path / "kept.json"
+    kept.write_text("before")
+    for arguments, words in (
+        (["-o", photo], "that is a photo"),
+        (["--html", folder / "other.jpg"], "that is a photo"),
+        (["-o", tmp_path], "directory"),
+        (["-o", tmp_path / "r.html", "--html", tmp_path / "r.html"], "same file"),
+        (["-o", tmp_path / "r.xyz"], "suffix"),
+        (["--html", tmp_path / "none" / "r.html"], "--html"),
+    ):
+        done = whyhere("locate", photo, *arguments)
+        assert done.returncode == 2
+        assert words in done.stderr.decode()
+    assert whyhere("locate", tmp_path / "absent.jpg", "-o", kept).returncode == 1
+    assert kept.read_text() == "before"
+    assert photo.read_bytes() == data
+
+
+def test_output_follows_links_and_dash_is_standard_output(folder, tmp_path):
+    real, link = tmp_path / "real.json", tmp_path / "link.json"
+    real.write_text("before")
+    link.symlink_to(real)
+    assert whyhere("locate", folder / "a photo.jpg", "-o", link).returncode == 0
+    assert link.is_symlink()
+    assert json.loads(real.read_text())["answers"]
+    done = whyhere("locate", folder / "a photo.jpg", "-o", "-", "--format", "json", cwd=tmp_path)
+    assert json.loads(done.stdout)["answers"]
+    assert not (tmp_path / "-").exists()
+
+
 def test_region_and_top_and_radius(folder):
     done = whyhere(
         "locate",
@@ -166,7 +199,10 @@ def test_an_interrupt_ends_at_once_and_leaves_no_output_file(folder, tmp_path):
         while not any(tmp_path.iterdir()) and time.monotonic() < deadline:
             time.sleep(0.1)
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=120)
+        try:
+            _, errors = process.communicate(timeout=120)
+        finally:
+            process.kill()
     assert process.returncode == 130
     assert b"Traceback" not in errors
     assert list(tmp_path.iterdir()) == []

@@ -62,11 +62,14 @@ def locate(
     Answers are hypotheses with probabilities, not proof. Photos stay on this machine, and their own GPS
     metadata is shown beside the answer but never used.
     """
-    from whyhere.cli._output import write_output
+    from whyhere.cli._output import checked_target, write_output
     from whyhere.report import FORMATS, stream
 
-    format = _format_of(format, output, FORMATS)
-    arguments = _checked_region(region)
+    target, report_file = checked_target("--output", output, photos), checked_target("--html", html, photos)
+    if target is not None and target == report_file:
+        raise UsageError("--output and --html name the same file; name two")
+    format = _format_of(format, target, FORMATS)
+    only_inside = _checked_region(region)
     failed: list[PhotoError] = []
 
     def report(error: PhotoError) -> None:
@@ -78,20 +81,24 @@ def locate(
         _photos(photos, report),
         top=top,
         radius_km=radius_km,
-        region=arguments,
-        with_thumbnail=format == "html" or html is not None,
+        region=only_inside,
+        with_thumbnail=format == "html" or report_file is not None,
         on_error=report,
     )
-    kept: list[Prediction] = []
-    if html is not None:
-        predictions = _keeping(predictions, kept)
+    if only_inside is not None:
+        inside = f"only inside {only_inside.name}; probabilities assume that the photo was taken there"
+        print(f"whyhere: answers {inside}", file=sys.stderr)
+    answered = _Answered(keep=report_file is not None)
     write_output(
-        lambda console: stream(predictions, format, card=locator.card, concepts=concepts, **console),
-        output,
+        lambda console: stream(
+            answered.passing(predictions), format, card=locator.card, concepts=concepts, **console
+        ),
+        target,
+        worth_keeping=lambda: answered.count > 0,
     )
-    if html is not None:
-        write_output(lambda console: stream(kept, "html", card=locator.card), html)
-        print(f"Report: {html.resolve()} (open it in a browser)", file=sys.stderr)
+    if report_file is not None and answered.kept:
+        write_output(lambda console: stream(answered.kept, "html", card=locator.card), report_file)
+        print(f"Report: {report_file} (open it in a browser)", file=sys.stderr)
     if failed:
         raise typer.Exit(1)
 
@@ -100,7 +107,10 @@ def _format_of(format: str | None, output: Path | None, formats: Iterable[str]) 
     """Return the format asked for, else the one that the suffix of the output file means."""
     if format is None:
         suffix = output.suffix.lower().lstrip(".") if output else ""
-        return suffix if suffix in formats else "table"
+        meant = {"": "table", "txt": "table", "md": "table", "htm": "html"}.get(suffix, suffix)
+        if meant not in formats:
+            raise UsageError(f"--output {output}: the suffix names no format; add --format")
+        return meant
     if format not in formats:
         raise UsageError(f"--format {format}: there is no such format; choose one of {', '.join(formats)}")
     return format
@@ -126,11 +136,21 @@ def _photos(arguments: list[str], report: Callable[[PhotoError], None]) -> Itera
             yield found
 
 
-def _keeping(predictions: Iterator[Prediction], kept: list[Prediction]) -> Iterator[Prediction]:
-    """Pass predictions on and keep them."""
-    for prediction in predictions:
-        kept.append(prediction)
-        yield prediction
+class _Answered:
+    """Counts predictions on their way, and keeps them where a report needs them."""
+
+    def __init__(self, *, keep: bool) -> None:
+        self.count = 0
+        self.kept: list[Prediction] = []
+        self._keep = keep
+
+    def passing(self, predictions: Iterator[Prediction]) -> Iterator[Prediction]:
+        """Pass predictions on."""
+        for prediction in predictions:
+            self.count += 1
+            if self._keep:
+                self.kept.append(prediction)
+            yield prediction
 
 
 def _load(release: str, threads: int | None) -> Locator:

@@ -6,40 +6,80 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from whyhere.errors import UsageError
 
 
-def write_output(pieces: Callable[[dict[str, Any]], Iterator[str]], output: Path | None) -> None:
-    """Write text piece by piece.
+def checked_target(option: str, target: Path | None, photos: Iterable[str]) -> Path | None:
+    """Refuse a target that cannot be meant or cannot be written, before anything slow happens.
+
+    Args:
+        option: The option that named it, for messages.
+        target: File to write; None or "-" is standard output.
+        photos: What is to be located: never overwritten.
+
+    Returns:
+        The file behind links, or None for standard output.
+
+    Raises:
+        UsageError: It is a photo, a directory, or lies where nothing can be written.
+    """
+    from whyhere.images import PHOTO_SUFFIXES
+
+    if target is None or str(target) == "-":
+        return None
+    file = target.resolve()
+    if file.suffix.lower() in PHOTO_SUFFIXES or any(Path(photo).resolve() == file for photo in photos):
+        raise UsageError(f"{option} {target}: that is a photo; name another file to write")
+    if file.is_dir():
+        raise UsageError(f"{option} {target}: that is a directory; name a file in it")
+    if not file.parent.is_dir() or not os.access(file.parent, os.W_OK):
+        raise UsageError(f"{option} {target}: cannot write in {file.parent}")
+    return file
+
+
+def write_output(
+    pieces: Callable[[dict[str, Any]], Iterator[str]],
+    target: Path | None,
+    *,
+    worth_keeping: Callable[[], bool] = lambda: True,
+) -> None:
+    """Write text piece by piece; a file is replaced at the end, whole.
 
     Args:
         pieces: Makes the pieces, given what the destination can show (`width`, `color`, `ascii_only`).
-        output: File to write; standard output by default.
+        target: What `checked_target` returned.
+        worth_keeping: Asked at the end; where it says no, a file keeps what it held.
 
     Raises:
         UsageError: The file cannot be written.
     """
-    if output is None:
+    if target is None:
         for piece in pieces(_console()):
             sys.stdout.write(piece)
             sys.stdout.flush()
         return
+    plain = {"width": 100, "color": False, "ascii_only": False}
     try:
-        handle, name = tempfile.mkstemp(dir=output.parent, prefix=f".{output.name}.")
+        if target.exists() and not target.is_file():  # a pipe or a device: nothing to replace
+            with target.open("w", encoding="utf-8", newline="") as stream:
+                stream.writelines(pieces(plain))
+            return
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     except OSError as error:
-        raise UsageError(f"--output {output}: cannot write there ({error.strerror})") from error
+        raise UsageError(f"{target}: cannot write there ({error.strerror})") from error
     temporary = Path(name)
     try:
         with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
-            file.writelines(pieces({"width": 100, "color": False, "ascii_only": False}))
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(output)
+            file.writelines(pieces(plain))
+        if worth_keeping():
+            temporary.chmod(0o666 & ~_umask())
+            temporary.replace(target)
     except OSError as error:
-        raise UsageError(f"--output {output}: cannot write it ({error.strerror})") from error
+        raise UsageError(f"{target}: cannot write it ({error.strerror})") from error
     finally:
         temporary.unlink(missing_ok=True)
 

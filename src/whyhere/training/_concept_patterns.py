@@ -33,7 +33,7 @@ def concept_patterns(directions: NDArray[np.float64], embeddings: NDArray[np.flo
     A direction e tells how much of a concept a photo shows: <e, x>. How an embedding changes with the
     concept is another vector, cov(x) e (Haufe et al. 2014, "On the interpretation of weight vectors of
     linear models in multivariate neuroimaging"). For CLIP the difference is large: text directions lie
-    beside the cone of the images and explain a tenth of an embedding, the patterns about half.
+    beside the cone of the images and explain little of an embedding.
 
     The covariance is shrunk towards a multiple of the identity, by the least of `SHRINKAGES` that leaves
     every pattern a cosine of at least `LEAST_COSINE` with its direction: less would explain more of the
@@ -47,7 +47,7 @@ def concept_patterns(directions: NDArray[np.float64], embeddings: NDArray[np.flo
         The patterns.
 
     Raises:
-        ValueError: A direction is not of unit length.
+        ValueError: A direction is not of unit length, or no shrinkage keeps every pattern near its concept.
     """
     if not np.allclose(np.linalg.norm(directions, axis=0), 1.0, atol=1e-4):
         raise ValueError("concept directions must be of unit length")
@@ -59,4 +59,6 @@ def concept_patterns(directions: NDArray[np.float64], embeddings: NDArray[np.flo
         cosines = (columns * directions).sum(axis=0)
         if cosines.min() >= LEAST_COSINE:
             break
+    else:
+        raise ValueError("no shrinkage keeps every pattern near its concept")
     return ConceptPatterns(columns, shrinkage, cosines)
