@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from whyhere.alignment._alignment import Contributions, Floats, ImageCode
+from whyhere.alignment._tensors import read_tensors
 from whyhere.errors import MissingFileError
 
 _BLOCK = 8192  # rows of a gallery at a time: the temporaries stay near 16 MB
@@ -98,20 +99,7 @@ class ConceptAlignment:
     @classmethod
     def load(cls, path: Path, config: Mapping[str, Any]) -> ConceptAlignment:
         """Read the module from a release; see `load_alignment`."""
-        from safetensors import SafetensorError
-        from safetensors.numpy import load_file
-
-        try:
-            tensors = load_file(path)
-        except (OSError, SafetensorError) as error:
-            raise MissingFileError(
-                f"{path}: cannot read the release's weights ({error}); train or install the release again"
-            ) from error
-        missing = [name for name in _TENSORS if name not in tensors]
-        if missing:
-            raise MissingFileError(
-                f"{path}: tensors {', '.join(missing)} are missing; is it a release of kind caam?"
-            )
+        tensors = read_tensors(path, _TENSORS, kind="caam")
         try:
             concept_ids = tuple(config["concept_ids"])
             weights = float(config["concept_weight"]), float(config["feature_weight"])

@@ -27,6 +27,7 @@ import numpy as np
 
 from whyhere.alignment._alignment import Contributions, Floats, ImageCode
 from whyhere.alignment._sparse_code import sparse_code
+from whyhere.alignment._tensors import read_tensors
 from whyhere.errors import MissingFileError
 
 _TENSORS = ("head", "feature_mean", "location_mean", "directions")
@@ -63,20 +64,7 @@ class LinearAlignment:
     @classmethod
     def load(cls, path: Path, config: Mapping[str, Any]) -> LinearAlignment:
         """Read the alignment from a release; see `load_alignment`."""
-        from safetensors import SafetensorError
-        from safetensors.numpy import load_file
-
-        try:
-            tensors = load_file(path)
-        except (OSError, SafetensorError) as error:
-            raise MissingFileError(
-                f"{path}: cannot read the release's weights ({error}); reinstall the package or the release"
-            ) from error
-        missing = [name for name in _TENSORS if name not in tensors]
-        if missing:
-            raise MissingFileError(
-                f"{path}: tensors {', '.join(missing)} are missing; is it a whyhere release?"
-            )
+        tensors = read_tensors(path, _TENSORS, kind="linear")
         try:
             concept_ids = tuple(config["concept_ids"])
             scale, penalty = float(config["scale"]), float(config["penalty"])

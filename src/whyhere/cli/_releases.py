@@ -97,7 +97,10 @@ def show(name: Name = "base", as_json: AsJson = False) -> None:
     if tower["licence"]:
         typer.echo(f"licence of the image tower: {tower['licence']}")
     for title in ("alignment", "ranking"):
-        pairs = ", ".join(f"{key}={value}" for key, value in details[title].items())
+        pairs = ", ".join(
+            f"{len(value)} {key}" if isinstance(value, list) else f"{key}={value}"
+            for key, value in details[title].items()
+        )
         typer.echo(f"{title}: {pairs or '-'}")
     for asset in details["assets"]:
         typer.echo(f"asset {asset['name']}: {asset['summary']}")
