@@ -41,7 +41,7 @@ def main() -> None:
     heads = held_out_heads(photos, table)
     scores, named = held_out_scores(photos, heads, gallery)
     forecasts = held_out_forecasts(photos, scores, gallery, cells)
-    # The calibration of a photo is the best one on the others, so it never saw the photo either.
+    # The calibration of a photo is the best one on the others (whose heads did see the photo).
     everyone = np.arange(len(photos.files))
     calibrations = [forecasts.calibration(everyone[everyone != row]) for row in everyone]
     answers = held_out_answers(photos, scores, gallery, cells, calibrations)
@@ -70,8 +70,8 @@ def main() -> None:
     print(f"{len(photos.files)} photos, leave-one-out; % within the distance, median in km; 95 % intervals\n")
     print("| answer | " + " | ".join(columns) + " |")
     print("|---|" + "---|" * len(columns))
-    for name, table in rows.items():
-        print(f"| {name} | " + " | ".join(show(table[column]) for column in columns) + " |")
+    for name, figures_of in rows.items():
+        print(f"| {name} | " + " | ".join(show(figures_of[column]) for column in columns) + " |")
     print("\n| held-out photos | % |\n|---|---|")
     for name, interval in calibration.items():
         print(f"| {name} | {show(interval)} |")
@@ -81,8 +81,8 @@ def main() -> None:
             "calibrations": Counter(map(str, calibrations)),
             "recipes": Counter(str(recipe) for recipe, _ in heads),
             "accuracy": {
-                name: {column: interval.to_dict() for column, interval in table.items()}
-                for name, table in rows.items()
+                name: {column: interval.to_dict() for column, interval in figures_of.items()}
+                for name, figures_of in rows.items()
             },
             "calibration": {name: interval.to_dict() for name, interval in calibration.items()},
         }
