@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from whyhere.geo import EARTH_RADIUS_KM, LatLon, great_circle_km, lat_lon_of, unit_vectors, wrap_lon
+from whyhere.geo import (
+    EARTH_RADIUS_KM,
+    LatLon,
+    great_circle_km,
+    lat_lon_of,
+    unit_vectors,
+    vector_distance_km,
+    wrap_lon,
+)
 
 LATS = st.floats(-90, 90)
 LONS = st.floats(-180, 180, exclude_max=True)
@@ -96,3 +104,9 @@ def test_lat_lon_wraps_longitude(lat, lon):
 def test_lat_lon_refuses_what_is_no_position(lat, lon):
     with pytest.raises(ValueError, match="latitude"):
         LatLon(lat, lon)
+
+
+@given(LATS, LONS, LATS, LONS)
+def test_distance_between_unit_vectors_is_the_great_circle(lat1, lon1, lat2, lon2):
+    km = vector_distance_km(unit_vectors(lat1, lon1), unit_vectors(lat2, lon2))
+    assert km == pytest.approx(float(great_circle_km(lat1, lon1, lat2, lon2)), abs=1e-3)

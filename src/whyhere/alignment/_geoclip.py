@@ -24,6 +24,7 @@ import numpy as np
 
 from whyhere.alignment._alignment import Contributions, Floats, ImageCode
 from whyhere.alignment._sparse_code import sparse_code
+from whyhere.alignment._tensors import read_tensors
 from whyhere.errors import MissingFileError
 
 _HEAD = ("0.weight", "0.bias", "2.weight", "2.bias")
@@ -165,12 +166,4 @@ def save_geoclip(
 
 
 def _read(path: Path) -> dict[str, Floats]:
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
-    try:
-        return dict(load_file(path))
-    except (OSError, SafetensorError) as error:
-        raise MissingFileError(
-            f"{path}: cannot read the heads ({error}); run `whyhere releases fetch geoclip-l14`"
-        ) from error
+    return read_tensors(path, (), kind="geoclip", remedy="run `whyhere releases fetch geoclip-l14`")

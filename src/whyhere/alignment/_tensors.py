@@ -11,13 +11,16 @@ from numpy.typing import NDArray
 from whyhere.errors import MissingFileError
 
 
-def read_tensors(path: Path, names: Iterable[str], *, kind: str) -> dict[str, NDArray[np.float32]]:
+def read_tensors(
+    path: Path, names: Iterable[str], *, kind: str, remedy: str = "install or train the release again"
+) -> dict[str, NDArray[np.float32]]:
     """Read a release's `model.safetensors`.
 
     Args:
         path: The file.
         names: Tensors it must hold.
         kind: Kind of alignment that needs them, for messages.
+        remedy: What helps where the file cannot be read.
 
     Raises:
         MissingFileError: The file is missing or damaged, or lacks a tensor.
@@ -28,9 +31,7 @@ def read_tensors(path: Path, names: Iterable[str], *, kind: str) -> dict[str, ND
     try:
         tensors = load_file(path)
     except (OSError, SafetensorError) as error:
-        raise MissingFileError(
-            f"{path}: cannot read the release's weights ({error}); install or train the release again"
-        ) from error
+        raise MissingFileError(f"{path}: cannot read the release's weights ({error}); {remedy}") from error
     missing = [name for name in names if name not in tensors]
     if missing:
         raise MissingFileError(f"{path}: tensors {', '.join(missing)} are missing; is it a {kind} release?")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from whyhere.encoders._image_tower import FloatArray, TowerOutput, _open
+from whyhere.encoders._image_tower import FloatArray, TowerOutput, _open, check_pixels
 from whyhere.errors import MissingFileError, UsageError
 
 
@@ -94,7 +94,7 @@ class CustomTower:
         """
         if self._names.tokens is None:
             raise UsageError(f"{self._path}: name its hidden tokens in the config.json (image_tower.tokens)")
-        self._check(pixels)
+        check_pixels(pixels, self._image_size)
         names = (self._names.embedding, self._names.tokens)
         rows = [self._run(pixels[i : i + 1], *names) for i in range(len(pixels))]
         if not rows:
@@ -103,18 +103,11 @@ class CustomTower:
 
     def embed_only(self, pixels: FloatArray) -> FloatArray:
         """Embeddings alone, [n, dim]."""
-        self._check(pixels)
+        check_pixels(pixels, self._image_size)
         embeddings = np.empty((len(pixels), self._dim), np.float32)
         for i in range(len(pixels)):
             (embeddings[i : i + 1],) = self._run(pixels[i : i + 1], self._names.embedding)
         return embeddings
-
-    def _check(self, pixels: FloatArray) -> None:
-        side = self._image_size
-        if pixels.dtype != np.float32 or pixels.shape[1:] != (3, side, side):
-            raise ValueError(
-                f"pixels must be float32 [n, 3, {side}, {side}], not {pixels.dtype} {list(pixels.shape)}"
-            )
 
     def _run(self, photo: FloatArray, *outputs: str) -> list[FloatArray]:
         results: list[FloatArray] = self._session.run(outputs, {self._names.input: photo})

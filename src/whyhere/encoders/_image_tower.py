@@ -106,7 +106,7 @@ class OnnxImageTower:
         Raises:
             ValueError: `pixels` has another shape or type.
         """
-        self._check(pixels)
+        check_pixels(pixels, self._image_size)
         embedding = np.empty((len(pixels), self.dim), np.float32)
         tokens = np.empty((len(pixels), *self._token_shape), np.float32)
         for i in range(len(pixels)):
@@ -122,22 +122,27 @@ class OnnxImageTower:
         Raises:
             ValueError: `pixels` has another shape or type.
         """
-        self._check(pixels)
+        check_pixels(pixels, self._image_size)
         embedding = np.empty((len(pixels), self.dim), np.float32)
         for i in range(len(pixels)):
             (embedding[i : i + 1],) = self._run(pixels[i : i + 1], _EMBEDDING)
         return embedding
 
-    def _check(self, pixels: FloatArray) -> None:
-        side = self._image_size
-        if pixels.dtype != np.float32 or pixels.shape[1:] != (3, side, side):
-            raise ValueError(
-                f"pixels must be float32 [n, 3, {side}, {side}], not {pixels.dtype} {list(pixels.shape)}"
-            )
-
     def _run(self, photo: FloatArray, *outputs: str) -> list[FloatArray]:
         results: list[FloatArray] = self._session.run(outputs, {_INPUT: photo})
         return results
+
+
+def check_pixels(pixels: FloatArray, side: int) -> None:
+    """Refuse pixels that are not float32 of shape [n, 3, side, side].
+
+    Raises:
+        ValueError: They are not.
+    """
+    if pixels.dtype != np.float32 or pixels.shape[1:] != (3, side, side):
+        raise ValueError(
+            f"pixels must be float32 [n, 3, {side}, {side}], not {pixels.dtype} {list(pixels.shape)}"
+        )
 
 
 def _open(path: Path, threads: int) -> InferenceSession:

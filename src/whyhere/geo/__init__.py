@@ -19,7 +19,14 @@ from whyhere.geo._latlon import LatLon
 from whyhere.geo._place_name import PlaceName
 from whyhere.geo._places import place_name, place_names
 from whyhere.geo._regions import Region, parse_region
-from whyhere.geo._sphere import EARTH_RADIUS_KM, great_circle_km, lat_lon_of, unit_vectors, wrap_lon
+from whyhere.geo._sphere import (
+    EARTH_RADIUS_KM,
+    great_circle_km,
+    lat_lon_of,
+    unit_vectors,
+    vector_distance_km,
+    wrap_lon,
+)
 
 __all__ = [
     "COASTAL_KM",
@@ -46,5 +53,6 @@ __all__ = [
     "place_name",
     "place_names",
     "unit_vectors",
+    "vector_distance_km",
     "wrap_lon",
 ]

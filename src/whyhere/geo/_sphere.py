@@ -36,6 +36,21 @@ def lat_lon_of(vectors: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.floa
     return np.degrees(np.arctan2(z, np.hypot(x, y))), wrap_lon(np.degrees(np.arctan2(y, x)))
 
 
+def vector_distance_km(a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
+    """Great-circle distance between unit vectors, from the chord, so that short distances stay exact.
+
+    Args:
+        a: Unit vectors, shape (..., 3).
+        b: Unit vectors, shape (..., 3).
+
+    Returns:
+        Distances in km, in the shape the leading axes broadcast to.
+    """
+    half_chords = np.linalg.norm(np.asarray(a, np.float64) - np.asarray(b, np.float64), axis=-1) / 2
+    km: NDArray[np.float64] = 2 * EARTH_RADIUS_KM * np.arcsin(np.clip(half_chords, 0.0, 1.0))
+    return km
+
+
 def wrap_lon(lon: ArrayLike) -> NDArray[np.float64]:
     """Wrap longitudes in degrees into [-180, 180)."""
     return (np.asarray(lon, np.float64) + 180.0) % 360.0 - 180.0

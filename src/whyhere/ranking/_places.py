@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from whyhere.geo import EARTH_RADIUS_KM
+from whyhere.geo import vector_distance_km
 from whyhere.ranking._surface import CellIndex
 
 COVERAGE = 0.9
@@ -67,7 +67,7 @@ def rank_places(
     places: list[RankedPlace] = []
     while len(places) < top + _SPARE_MODES and free.any():
         centre = int(np.where(free, density, -1.0).argmax())
-        distances = _distances_km(directions[centre], directions)
+        distances = vector_distance_km(directions[centre], directions)
         members = np.flatnonzero(free & (distances <= radius_km))
         members = members[np.argsort(distances[members], kind="stable")]
         cumulative = np.cumsum(mass[members])
@@ -92,10 +92,3 @@ def _best_point_of_cells(
     best = np.full(len(index.cells), -1, np.intp)
     best[index.cell_of_point[worst_first]] = worst_first  # the last assignment of a cell wins
     return best
-
-
-def _distances_km(centre: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return great-circle distances between unit vectors, from chords so that short ones stay exact."""
-    half_chords = np.linalg.norm(others - centre, axis=1) / 2
-    km: NDArray[np.float64] = 2 * EARTH_RADIUS_KM * np.arcsin(np.clip(half_chords, 0.0, 1.0))
-    return km

@@ -44,6 +44,14 @@ class CellIndex:
         cells, cell_of_point = np.unique(cells_of(lat, lon, resolution), return_inverse=True)
         return cls(cells, cell_of_point, cell_area_km2(cells), unit_vectors(lat, lon))
 
+    def centres(self) -> NDArray[np.float64]:
+        """Return the mean direction of every cell's points: unit vectors, shape (m, 3)."""
+        count = len(self.cells)
+        sums = [np.bincount(self.cell_of_point, axis, count) for axis in self.directions.T]
+        means = np.stack(sums, axis=1)
+        unit: NDArray[np.float64] = means / np.linalg.norm(means, axis=1, keepdims=True)
+        return unit
+
 
 def cell_probabilities(
     scores: NDArray[np.float32],

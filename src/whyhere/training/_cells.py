@@ -34,13 +34,8 @@ class CellTable:
         order = np.argsort(index.cell_of_point, kind="stable")
         counts = np.bincount(index.cell_of_point, minlength=len(index.cells))
         starts = np.concatenate(([0], np.cumsum(counts)[:-1]))
-        directions = np.add.reduceat(index.directions[order], starts, axis=0)
         embeddings = np.add.reduceat(gallery.embeddings[order].astype(np.float64), starts, axis=0)
-        return cls(
-            directions / np.linalg.norm(directions, axis=1, keepdims=True),
-            index.area_km2,
-            embeddings / counts[:, None],
-        )
+        return cls(index.centres(), index.area_km2, embeddings / counts[:, None])
 
     def distances_km(self, lat: NDArray[np.float64], lon: NDArray[np.float64]) -> Doubles:
         """Return great-circle distances from positions in degrees, shape (n,), to the cells: (n, m)."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from whyhere.geo import EARTH_RADIUS_KM, unit_vectors
+from whyhere.geo import unit_vectors, vector_distance_km
 from whyhere.ranking import CellIndex, cell_probabilities
 
 KERNEL_KM = 100.0
@@ -35,17 +35,7 @@ def negative_log_densities(
         -log of the probability density per km2 at the truth, under an exponential kernel of `KERNEL_KM`
         around the points of each cell, shape (t,). Lower is better; it is a proper score.
     """
-    counts = np.bincount(index.cell_of_point, minlength=len(index.cells))
-    centroids = np.stack(
-        [
-            np.bincount(index.cell_of_point, index.directions[:, axis], len(index.cells)) / counts
-            for axis in range(3)
-        ],
-        axis=1,
-    )
-    centroids /= np.linalg.norm(centroids, axis=1, keepdims=True)
-    half_chords = np.linalg.norm(centroids - unit_vectors(lat, lon), axis=1) / 2
-    distances_km = 2 * EARTH_RADIUS_KM * np.arcsin(np.clip(half_chords, 0.0, 1.0))
+    distances_km = vector_distance_km(index.centres(), unit_vectors(lat, lon))
     kernel = np.exp(-distances_km / KERNEL_KM) / (2 * np.pi * KERNEL_KM**2)
     densities = [
         cell_probabilities(scores, index, temperature=temperature) @ kernel for temperature in temperatures
