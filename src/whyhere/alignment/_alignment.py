@@ -71,6 +71,26 @@ class Alignment(Protocol):
         """Split the scores of a few places, shape (m, 512), into their summands."""
         ...
 
+    def location_concepts(self, location_embeddings: Floats) -> Floats:
+        """Tell how much every place has of every concept, (n, 512) to (n, k): cosines, no photo needed."""
+        ...
+
+    def location_direction(self, feature_direction: Floats) -> Floats:
+        """Send a direction of the image embeddings, a text say, (d,), to the location space, (512,)."""
+        ...
+
+    def location_cosines(self, direction: Floats, location_embeddings: Floats) -> Floats:
+        """Tell how much every place, (n, 512), has of a direction of the location space, (512,)."""
+        ...
+
+    def concept_agreements(self, features: Floats) -> Floats:
+        """Tell how much one photo, (p,), agrees with every concept, each for itself: shape (k,)."""
+        ...
+
+    def concept_gradients(self, features: Floats) -> Floats:
+        """Tell how `concept_agreements` change with the features of one photo, (p,): shape (p, k)."""
+        ...
+
 
 def load_alignment(path: Path, config: Mapping[str, Any]) -> Alignment:
     """Read the alignment of a release.

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from whyhere.alignment._alignment import Contributions, Floats, ImageCode
+from whyhere.alignment._cosines import centred_cosines, unit
 from whyhere.alignment._tensors import read_tensors
 from whyhere.errors import MissingFileError
 
@@ -186,6 +187,60 @@ class ConceptAlignment:
             concepts = concepts / np.maximum(np.linalg.norm(z_loc, axis=1, keepdims=True), _TINY)
             remainder = remainder / np.maximum(np.linalg.norm(y, axis=1), _TINY)
         return Contributions(concepts.astype(np.float32), remainder.astype(np.float32))
+
+    def location_concepts(self, location_embeddings: Floats) -> Floats:
+        """Tell how much every place has of every concept.
+
+        Args:
+            location_embeddings: Unit location embeddings, float32, shape (n, 512).
+
+        Returns:
+            cos(y, B_j) of the centred place and the concept's direction, float32, shape (n, k).
+        """
+        return centred_cosines(location_embeddings, self.basis, self.location_mean)
+
+    def location_direction(self, feature_direction: Floats) -> Floats:
+        """Send a direction of the image embeddings to the location space.
+
+        Args:
+            feature_direction: Direction in the space of the first d features, such as a text's,
+                float32, shape (d,).
+
+        Returns:
+            The direction that the linear paths of the heads give it, unit length, float32, shape (512,).
+        """
+        if self.feature_weight:
+            return unit(self.feature.linear[:, : feature_direction.size] @ feature_direction)
+        return unit(self.basis @ (self.image.linear[:, : feature_direction.size] @ feature_direction))
+
+    def location_cosines(self, direction: Floats, location_embeddings: Floats) -> Floats:
+        """Return the cosine of every centred place, (n, 512), with a direction, (512,): float32, (n,)."""
+        return centred_cosines(location_embeddings, direction[:, None], self.location_mean)[:, 0]
+
+    def concept_agreements(self, features: Floats) -> Floats:
+        """Return z_img of one photo, (p,): here every concept has a coefficient of its own. Shape (k,)."""
+        return self.image(self._unit(features)[0])
+
+    def concept_gradients(self, features: Floats) -> Floats:
+        """Tell how z_img changes with the features, through f_img and the unit length of its input.
+
+        Args:
+            features: As in `encode_image`, float32, shape (p,).
+
+        Returns:
+            The Jacobian, float32, shape (p, k). At a kink of the MLP its left side, where the unit is off.
+        """
+        x, length = self._unit(features)
+        on = self.image.hidden @ x + self.image.hidden_bias > 0
+        jacobian = self.image.linear + (self.image.out * on) @ self.image.hidden
+        tangent: Floats = (jacobian - np.outer(jacobian @ x, x)) / length
+        return np.ascontiguousarray(tangent.T, np.float32)
+
+    def _unit(self, features: Floats) -> tuple[Floats, float]:
+        """Return the centred features at unit length, and their length before."""
+        x = features.astype(np.float32, copy=False) - self.feature_mean
+        length = max(float(np.linalg.norm(x)), _TINY)
+        return x / np.float32(length), length
 
     def _image_factors(self, code: ImageCode) -> tuple[np.float32, np.float32]:
         """Return what the photo's side of each term is multiplied by."""

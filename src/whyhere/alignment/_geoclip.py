@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from whyhere.alignment._alignment import Contributions, Floats, ImageCode
+from whyhere.alignment._cosines import centred_cosines
 from whyhere.alignment._sparse_code import sparse_code
 from whyhere.alignment._tensors import read_tensors
 from whyhere.errors import MissingFileError
@@ -145,6 +146,49 @@ class GeoClipAlignment:
             concepts=concepts.astype(np.float32),
             remainder=(scale * (location_embeddings @ code.residual)).astype(np.float32),
         )
+
+    def location_concepts(self, location_embeddings: Floats) -> Floats:
+        """Tell how much every place has of every concept: cosines, unit embeddings (n, d) to (n, k)."""
+        return centred_cosines(location_embeddings, self.concept_directions)
+
+    def location_direction(self, feature_direction: Floats) -> Floats:
+        """Send a text as CLIP's text tower gives it, (p,), to the location space, (d,)."""
+        direction: Floats = self.text_directions(feature_direction[None])[0]
+        return direction
+
+    def location_cosines(self, direction: Floats, location_embeddings: Floats) -> Floats:
+        """Return GeoCLIP's answer to a text: the cosine of every place, (n, d), with its direction."""
+        return centred_cosines(location_embeddings, direction[:, None])[:, 0]
+
+    def concept_agreements(self, features: Floats) -> Floats:
+        """Tell how much one view of a photo agrees with every concept.
+
+        Args:
+            features: Embedding as the image tower gives it, not normalised: float32, shape (p,).
+
+        Returns:
+            E^T q, cosines behind the head; float32, shape (k,).
+        """
+        agreements: Floats = self.head.directions(features[None])[0] @ self.concept_directions
+        return agreements
+
+    def concept_gradients(self, features: Floats) -> Floats:
+        """Tell how `concept_agreements` change with the features, through the head and its unit length.
+
+        Args:
+            features: As in `concept_agreements`, shape (p,).
+
+        Returns:
+            The Jacobian, float32, shape (p, k). At a kink of the head its left side, where the unit is off.
+        """
+        head = self.head
+        before = head.w1 @ features + head.b1
+        out = head.w2 @ np.maximum(before, 0) + head.b2
+        length = max(float(np.linalg.norm(out)), 1e-12)
+        q = out / length
+        tangent = (self.concept_directions - np.outer(q, q @ self.concept_directions)) / length
+        gradients: Floats = head.w1.T @ ((before > 0)[:, None] * (head.w2.T @ tangent))
+        return gradients.astype(np.float32, copy=False)
 
     def text_directions(self, text_embeddings: Floats) -> Floats:
         """Unit directions in the location space, (n, d), of texts as the text tower gives them, (n, p).

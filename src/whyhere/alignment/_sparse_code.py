@@ -7,18 +7,22 @@ from numpy.typing import NDArray
 
 
 def sparse_code(
-    embedding: NDArray[np.float32], directions: NDArray[np.float32], *, penalty: float, steps: int = 500
+    embedding: NDArray[np.float32],
+    directions: NDArray[np.float32],
+    *,
+    penalty: float | NDArray[np.float32],
+    steps: int = 500,
 ) -> NDArray[np.float32]:
     """Write an embedding as a sparse non-negative sum of concept directions.
 
-    Minimises |x - E z|^2 / 2 + penalty * sum(z) over z >= 0, as SpLiCE does for CLIP (Bhalla et al. 2024,
+    Minimises |x - E z|^2 / 2 + sum(penalty * z) over z >= 0, as SpLiCE does for CLIP (Bhalla et al. 2024,
     arXiv 2402.10376), by FISTA (Beck and Teboulle 2009) with a fixed number of steps, so that the result
     depends on nothing but its arguments.
 
     Args:
         embedding: x, shape (d,).
         directions: E, one direction a column, shape (d, k).
-        penalty: Weight of the l1 norm; a larger one names fewer concepts.
+        penalty: Weight of the l1 norm, one number or one a concept, shape (k,); larger ones name fewer.
         steps: Number of FISTA steps.
 
     Returns:
