@@ -113,5 +113,6 @@ def prepare_gallery(release: Release, *, progress: Callable[[int, int], None] | 
         release.part_path(config.gallery) / "gallery.npy",
         release.part_path(config.location_encoder) / "location_encoder.safetensors",
         galleries_dir(),
+        smoothing_km=config.gallery_smoothing_km,
         progress=progress,
     )

@@ -29,6 +29,7 @@ from whyhere._file_lock import exclusive
 from whyhere.encoders import LocationEncoder
 from whyhere.errors import MissingFileError
 from whyhere.gallery._gallery import Gallery
+from whyhere.gallery._neighbourhoods import CELL_RESOLUTION, Encoder, Neighbourhoods
 
 Progress = Callable[[int, int], None]
 Float32Array = NDArray[np.float32]
@@ -46,6 +47,7 @@ def open_gallery(
     encoder_weights: Path,
     cache: Path,
     *,
+    smoothing_km: float = 0.0,
     verify: bool = False,
     progress: Progress | None = None,
 ) -> Gallery:
@@ -58,6 +60,8 @@ def open_gallery(
         coordinates: `.npy` file of latitudes and longitudes in degrees, float64, shape (n, 2).
         encoder_weights: The location encoder's `.safetensors` file.
         cache: Directory that keeps embedded galleries; made where absent.
+        smoothing_km: Keep the embeddings of neighbourhoods of this scale instead of those of single places;
+            see `Neighbourhoods`. 0 keeps single places.
         verify: Read the whole bank and compare it with its checksum, rather than its size, header and a
             sample of its rows.
         progress: Called with places done and places in all while the gallery is embedded, first with 0.
@@ -66,7 +70,7 @@ def open_gallery(
         MissingFileError: Coordinates or weights are missing or damaged, or the bank cannot be written.
     """
     lat, lon = _read_coordinates(coordinates)
-    fingerprint = gallery_fingerprint(coordinates, encoder_weights)
+    fingerprint = gallery_fingerprint(coordinates, encoder_weights, smoothing_km=smoothing_km)
     folder = cache / fingerprint
     embeddings = _open_bank(folder, len(lat), verify)
     if embeddings is None:
@@ -77,12 +81,20 @@ def open_gallery(
                 if embeddings is None:
                     if alone:
                         _sweep(cache)
-                    encoder = LocationEncoder.load(encoder_weights)
+                    told = progress or _silent
+                    encoder: Encoder = LocationEncoder.load(encoder_weights)
 
                     def unchanged() -> bool:
-                        return gallery_fingerprint(coordinates, encoder_weights) == fingerprint
+                        now = gallery_fingerprint(coordinates, encoder_weights, smoothing_km=smoothing_km)
+                        return now == fingerprint
 
-                    _build(folder, encoder, lat, lon, unchanged, progress or _silent)
+                    if smoothing_km:
+                        told(0, len(lat))
+                        encoder = Neighbourhoods.build(
+                            encoder, lat, lon, scale_km=smoothing_km, progress=told
+                        )
+                        told = _silent  # the second pass takes a tenth of the first
+                    _build(folder, encoder, lat, lon, unchanged, told)
                     embeddings = _open_bank(folder, len(lat), verify)
         except OSError as error:
             need_mb = len(lat) * LocationEncoder.dim * _DTYPE.itemsize / 1e6
@@ -97,13 +109,15 @@ def open_gallery(
     return Gallery(lat, lon, embeddings, fingerprint)
 
 
-def gallery_fingerprint(coordinates: Path, encoder_weights: Path) -> str:
+def gallery_fingerprint(coordinates: Path, encoder_weights: Path, *, smoothing_km: float = 0.0) -> str:
     """Return 32 hexadecimal digits that change whenever the embeddings would: files, algorithm, format.
 
     Raises:
         MissingFileError: A file is missing or cannot be read.
     """
     parts = [f"whyhere gallery {_FORMAT}", LocationEncoder.algorithm, _DTYPE.str]
+    if smoothing_km:
+        parts.append(f"neighbourhoods of {smoothing_km!r} km over cells of resolution {CELL_RESOLUTION}")
     for path in (coordinates, encoder_weights):
         try:
             with path.open("rb") as file:
@@ -167,7 +181,7 @@ def _open_bank(folder: Path, places: int, verify: bool) -> Float32Array | None:
 
 def _build(
     folder: Path,
-    encoder: LocationEncoder,
+    encoder: Encoder,
     lat: Float64Array,
     lon: Float64Array,
     unchanged: Callable[[], bool],
@@ -187,12 +201,12 @@ def _build(
         digest = hashlib.sha256()
         path = stage / "embeddings.npy"
         with path.open("w+b") as file:
-            header = {"descr": _DTYPE.str, "fortran_order": False, "shape": (len(lat), encoder.dim)}
+            header = {"descr": _DTYPE.str, "fortran_order": False, "shape": (len(lat), LocationEncoder.dim)}
             np.lib.format.write_array_header_1_0(file, header)
             file.seek(0)
             digest.update(file.read())
             progress(0, len(lat))
-            _claim(file.fileno(), file.tell() + len(lat) * encoder.dim * _DTYPE.itemsize)
+            _claim(file.fileno(), file.tell() + len(lat) * LocationEncoder.dim * _DTYPE.itemsize)
             for start in range(0, len(lat), _CHUNK):
                 part = slice(start, start + _CHUNK)
 
@@ -210,7 +224,7 @@ def _build(
         manifest = {
             "format": _FORMAT,
             "fingerprint": folder.name,
-            "encoder": encoder.algorithm,
+            "encoder": LocationEncoder.algorithm,
             "places": len(lat),
             "bytes": path.stat().st_size,
             "sha256": digest.hexdigest(),

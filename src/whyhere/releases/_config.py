@@ -28,6 +28,8 @@ class ReleaseConfig:
         image_tower: The image tower.
         location_encoder: What holds the location encoder.
         gallery: What holds the places.
+        gallery_smoothing_km: Scale of the neighbourhoods whose embeddings stand for the places; 0 for the
+            places themselves.
         alignment: Parameters of the heads.
         ranking: Parameters of ranking and calibration.
         card: What a reader of a report must know.
@@ -45,6 +47,7 @@ class ReleaseConfig:
     card: ReleaseCard
     image_head: PartConfig | None = None
     text_tower: PartConfig | None = None
+    gallery_smoothing_km: float = 0.0
 
     @property
     def location_encoder_asset(self) -> str:
@@ -101,6 +104,7 @@ def read_config(path: Path) -> ReleaseConfig:
         ),
         image_head=_part(top.section("image_head")) if is_geoclip else None,
         text_tower=_part(top.section("text_tower")) if is_geoclip or "text_tower" in top.data else None,
+        gallery_smoothing_km=top.section("gallery").length_km("smoothing_km"),
     )
 
 
@@ -196,6 +200,15 @@ class _Section:
         if not all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values):
             raise MissingFileError(f"{self.path}: {self.place}{key} must be a list of numbers")
         return tuple(float(value) for value in values)
+
+    def length_km(self, key: str) -> float:
+        """A length; 0 where the key is absent."""
+        value = self.data.get(key, 0)
+        if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value <= 20_000:
+            raise MissingFileError(
+                f"{self.path}: {self.place}{key} must be a length in km from 0 to 20000, not {value!r:.60}"
+            )
+        return float(value)
 
     def section(self, key: str) -> _Section:
         return _Section(self.path, f"{self.place}{key}.", self.value(key, dict))
