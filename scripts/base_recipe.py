@@ -29,10 +29,11 @@ from whyhere.releases import asset_path, galleries_dir, home
 from whyhere.training import (
     CellTable,
     Examples,
+    Grounding,
     Recipe,
     RidgeHead,
     choose_recipe,
-    concept_patterns,
+    closed_form_alignment,
     fit_ridge,
     forecast_loss,
 )
@@ -49,7 +50,10 @@ class Calibration:
 VIEWS = 7
 """Views of a photo whose embeddings are averaged."""
 
-RECIPES = tuple(Recipe(penalty, scale_km) for scale_km in (0.0, 100.0) for penalty in (0.1, 0.3, 1.0))
+SMOOTHING_KM = 100.0
+"""Scale of the neighbourhoods that stand for the places of the gallery: that of the targets."""
+
+RECIPES = tuple(Recipe(penalty, scale_km) for scale_km in (0.0, SMOOTHING_KM) for penalty in (0.1, 0.3, 1.0))
 """What cross-validation inside the training photos chooses from."""
 
 FOLDS = 5
@@ -64,7 +68,7 @@ RADIUS_KM = 300.0
 CALIBRATIONS = tuple(
     Calibration(float(temperature), background)
     for background in (0.0, 0.2, 0.4, 0.6)
-    for temperature in np.geomspace(0.03, 0.12, 8)
+    for temperature in np.geomspace(0.04, 0.32, 9)
 )
 """What is fitted so that the probabilities of the answers are right on held-out photos."""
 
@@ -158,30 +162,34 @@ def named_concepts() -> tuple[tuple[str, ...], NDArray[np.float64]]:
     return tuple(bank.ids[row] for row in passed), bank.directions[passed].T.astype(np.float64)
 
 
-def alignment_of(head: RidgeHead, examples: Examples) -> LinearAlignment:
+def alignment_of(head: RidgeHead, examples: Examples, grounding: Grounding) -> LinearAlignment:
     """Join a head and the concepts into an alignment; patterns are learned from the head's own photos."""
     ids, directions = named_concepts()
-    patterns = concept_patterns(directions, examples.features - head.feature_mean)
-    return LinearAlignment(
-        concept_ids=ids,
-        head=head.weights.astype(np.float32),
-        feature_mean=head.feature_mean.astype(np.float32),
-        location_mean=head.location_mean.astype(np.float32),
-        directions=np.ascontiguousarray(patterns.columns, np.float32),
-        scale=1.0,
-        penalty=SPARSITY,
+    return closed_form_alignment(
+        head, ids, directions, examples.features, penalty=SPARSITY, grounding=grounding
     )
 
 
-def open_base_gallery() -> tuple[Gallery, CellIndex]:
-    """Open the gallery of `base` and its cells."""
+def open_base_gallery() -> tuple[Gallery, CellIndex, CellTable, CellTable]:
+    """Open the gallery of `base` and its cells.
+
+    Returns:
+        The gallery, its cells, the cells with the embeddings of single places, from which targets are
+        averaged, and with those of neighbourhoods, with which a recipe is chosen as the gallery is answered.
+    """
     assets = asset_path("geoclip")
-    gallery = open_gallery(assets / "gallery.npy", assets / "location_encoder.safetensors", galleries_dir())
-    return gallery, CellIndex.build(gallery.lat, gallery.lon, resolution=CELL_RESOLUTION)
+    files = assets / "gallery.npy", assets / "location_encoder.safetensors", galleries_dir()
+    gallery = open_gallery(*files, smoothing_km=SMOOTHING_KM)
+    cells = CellIndex.build(gallery.lat, gallery.lon, resolution=CELL_RESOLUTION)
+    places = CellTable.build(open_gallery(*files), cells)
+    return gallery, cells, places, places.smoothed(SMOOTHING_KM)
 
 
 def held_out_scores(
-    photos: TrainingPhotos, heads: list[tuple[Recipe, RidgeHead]], gallery: Gallery
+    photos: TrainingPhotos,
+    heads: list[tuple[Recipe, RidgeHead]],
+    gallery: Gallery,
+    grounding: Grounding,
 ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     """Score the gallery for every photo with the head that never saw it.
 
@@ -192,7 +200,7 @@ def held_out_scores(
     scores = np.empty((len(photos.files), len(gallery.lat)), np.float32)
     rows = np.arange(len(photos.files))
     for row, (_, head) in enumerate(track(heads, "Scoring", console=Console(stderr=True))):
-        alignment = alignment_of(head, photos.examples.take(rows[rows != row]))
+        alignment = alignment_of(head, photos.examples.take(rows[rows != row]), grounding)
         code = alignment.encode_image(photos.examples.features[row].astype(np.float32))
         scores[row] = alignment.scores(code, gallery.embeddings)
         best = int(scores[row].argmax())

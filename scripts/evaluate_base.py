@@ -20,12 +20,13 @@ from base_recipe import (
     held_out_heads,
     held_out_scores,
     load_photos,
+    named_concepts,
     open_base_gallery,
     threshold_to_abstain,
 )
 from whyhere.evaluation import Interval, accuracy_table, bootstrap_interval
 from whyhere.geo import great_circle_km
-from whyhere.training import CellTable
+from whyhere.training import Grounding
 
 
 def main() -> None:
@@ -35,11 +36,11 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="also write the figures there")
     arguments = parser.parse_args()
 
-    gallery, cells = open_base_gallery()
-    table = CellTable.build(gallery, cells)
-    photos = load_photos(arguments.photos, table)
+    gallery, cells, places, table = open_base_gallery()
+    photos = load_photos(arguments.photos, places)
+    grounding = Grounding.build(gallery, named_concepts()[0])
     heads = held_out_heads(photos, table)
-    scores, named = held_out_scores(photos, heads, gallery)
+    scores, named = held_out_scores(photos, heads, gallery, grounding)
     forecasts = held_out_forecasts(photos, scores, gallery, cells)
     # The calibration of a photo is the best one on the others (whose heads did see the photo).
     everyone = np.arange(len(photos.files))

@@ -21,6 +21,7 @@ from safetensors.numpy import save_file
 from base_recipe import (
     CELL_RESOLUTION,
     RADIUS_KM,
+    SMOOTHING_KM,
     VIEWS,
     Calibration,
     alignment_of,
@@ -30,12 +31,13 @@ from base_recipe import (
     held_out_heads,
     held_out_scores,
     load_photos,
+    named_concepts,
     open_base_gallery,
     threshold_to_abstain,
 )
 from whyhere.alignment import LinearAlignment
 from whyhere.concepts import load_bank, load_directions
-from whyhere.training import CellTable
+from whyhere.training import Grounding
 
 RELEASE = Path(__file__).resolve().parent.parent / "src" / "whyhere" / "releases" / "base"
 
@@ -47,11 +49,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RELEASE, help="release directory to write into")
     arguments = parser.parse_args()
 
-    gallery, cells = open_base_gallery()
-    table = CellTable.build(gallery, cells)
-    photos = load_photos(arguments.photos, table)
+    gallery, cells, places, table = open_base_gallery()
+    photos = load_photos(arguments.photos, places)
+    grounding = Grounding.build(gallery, named_concepts()[0])
     recipe, head = fit_head(photos.examples, table)
-    scores, _ = held_out_scores(photos, held_out_heads(photos, table, (recipe,)), gallery)
+    scores, _ = held_out_scores(photos, held_out_heads(photos, table, (recipe,)), gallery, grounding)
     forecasts = held_out_forecasts(photos, scores, gallery, cells)
     calibration = forecasts.calibration(np.arange(len(photos.files)))
     answers = held_out_answers(photos, scores, gallery, cells, [calibration] * len(photos.files))
@@ -59,7 +61,7 @@ def main() -> None:
 
     write_release(
         arguments.out,
-        alignment_of(head, photos.examples),
+        alignment_of(head, photos.examples, grounding),
         calibration=calibration,
         abstain_below=abstain_below,
     )
@@ -75,15 +77,7 @@ def write_release(
     folder: Path, alignment: LinearAlignment, *, calibration: Calibration, abstain_below: float
 ) -> None:
     """Write model.safetensors, concepts.json and the fitted numbers of config.json."""
-    save_file(
-        {
-            "head": alignment.head,
-            "feature_mean": alignment.feature_mean,
-            "location_mean": alignment.location_mean,
-            "directions": alignment.directions,
-        },
-        folder / "model.safetensors",
-    )
+    save_file(tensors_of(alignment), folder / "model.safetensors")
     bank = {concept.id: concept for concept in load_bank()}
     sources = {entry.id: entry.source for entry in load_directions().concepts}
     labels = [
@@ -99,12 +93,8 @@ def write_release(
     write_json(folder / "concepts.json", labels)
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     config["image_tower"]["views"] = VIEWS
-    config["alignment"] = {
-        "kind": "linear",
-        "scale": alignment.scale,
-        "penalty": alignment.penalty,
-        "concept_ids": list(alignment.concept_ids),
-    }
+    config["gallery"]["smoothing_km"] = SMOOTHING_KM
+    config["alignment"] = alignment_section(alignment)
     config["ranking"] = {
         "temperature": round(calibration.temperature, 6),
         "background": calibration.background,
@@ -113,6 +103,22 @@ def write_release(
         "abstain_below": round(abstain_below, 4),
     }
     write_json(folder / "config.json", config)
+
+
+def tensors_of(alignment: LinearAlignment) -> dict[str, np.ndarray]:
+    """Return what model.safetensors of an alignment holds."""
+    names = ("head", "feature_mean", "location_mean", "directions", "patterns", "spread", "grounding")
+    return {name: np.ascontiguousarray(getattr(alignment, name)) for name in names}
+
+
+def alignment_section(alignment: LinearAlignment) -> dict[str, object]:
+    """Return what config.json says of an alignment."""
+    return {
+        "kind": "linear",
+        "scale": alignment.scale,
+        "penalty": alignment.penalty,
+        "concept_ids": list(alignment.concept_ids),
+    }
 
 
 def write_json(path: Path, data: object) -> None:

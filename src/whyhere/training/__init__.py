@@ -8,11 +8,13 @@ from typing import Any
 
 from whyhere.training._batches import Examples as TrainingExamples
 from whyhere.training._cells import CellTable
+from whyhere.training._closed_form import closed_form_alignment
 from whyhere.training._concept_patterns import ConceptPatterns, concept_patterns
 from whyhere.training._config import TrainConfig, read_train_config, shipped_configs
 from whyhere.training._directions import concept_directions
 from whyhere.training._features import cached_features, feature_fingerprint, features_from_file
 from whyhere.training._forecast import forecast_loss
+from whyhere.training._grounding import Grounding
 from whyhere.training._noise import jitter
 from whyhere.training._photos import PhotoStore, StoredPhoto
 from whyhere.training._ridge import RidgeHead, fit_ridge
@@ -26,6 +28,7 @@ __all__ = [
     "CellTable",
     "ConceptPatterns",
     "Examples",
+    "Grounding",
     "PhotoStore",
     "Recipe",
     "RidgeHead",
@@ -37,6 +40,7 @@ __all__ = [
     "TrainingTable",
     "cached_features",
     "choose_recipe",
+    "closed_form_alignment",
     "concept_directions",
     "concept_patterns",
     "feature_fingerprint",

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from whyhere.gallery import Gallery
-from whyhere.geo import EARTH_RADIUS_KM, unit_vectors
+from whyhere.gallery import Gallery, Neighbourhoods
+from whyhere.geo import EARTH_RADIUS_KM, lat_lon_of, unit_vectors
 from whyhere.ranking import CellIndex
 
 Doubles = NDArray[np.float64]
@@ -47,10 +47,7 @@ class CellTable:
     def neighbourhood_embeddings(
         self, lat: NDArray[np.float64], lon: NDArray[np.float64], *, scale_km: float
     ) -> Doubles:
-        """Average location embeddings around positions.
-
-        GeoCLIP's finest Fourier features tell streets apart. A head trained on few photos cannot predict
-        them; averaged out, they no longer drown what it can predict.
+        """Average location embeddings around positions; see `Neighbourhoods`.
 
         Args:
             lat: Latitudes in degrees, shape (n,).
@@ -60,7 +57,10 @@ class CellTable:
         Returns:
             Unit embeddings, shape (n, 512).
         """
-        weights = np.exp(-self.distances_km(lat, lon) / scale_km) * self.area_km2
-        means = weights @ self.embeddings
-        unit: Doubles = means / np.linalg.norm(means, axis=1, keepdims=True)
-        return unit
+        around = Neighbourhoods(self.directions, self.area_km2, self.embeddings, scale_km)
+        return around.embed(lat, lon).astype(np.float64)
+
+    def smoothed(self, scale_km: float) -> CellTable:
+        """Return the same cells with the embeddings of the neighbourhoods of their centres."""
+        lat, lon = lat_lon_of(self.directions)
+        return replace(self, embeddings=self.neighbourhood_embeddings(lat, lon, scale_km=scale_km))

@@ -7,23 +7,19 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-SHRINKAGES = (0.0, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
-LEAST_COSINE = 0.5
-"""What every pattern must keep of its concept, as cosine with the concept's direction."""
-
 
 @dataclass(frozen=True, slots=True)
 class ConceptPatterns:
-    """Patterns of concepts in the space of image embeddings.
+    """What photos tell about concept directions.
 
     Attributes:
         columns: Unit patterns, shape (d, k).
-        shrinkage: How much of an identity was added to the covariance, relative to its mean variance.
+        spread: Standard deviation of every detection <e, x> over the photos, shape (k,).
         cosines: Cosine of every pattern with the concept's own direction, shape (k,).
     """
 
     columns: NDArray[np.float64]
-    shrinkage: float
+    spread: NDArray[np.float64]
     cosines: NDArray[np.float64]
 
 
@@ -35,10 +31,6 @@ def concept_patterns(directions: NDArray[np.float64], embeddings: NDArray[np.flo
     linear models in multivariate neuroimaging"). For CLIP the difference is large: text directions lie
     beside the cone of the images and explain little of an embedding.
 
-    The covariance is shrunk towards a multiple of the identity, by the least of `SHRINKAGES` that leaves
-    every pattern a cosine of at least `LEAST_COSINE` with its direction: less would explain more of the
-    photo, but under wrong names.
-
     Args:
         directions: Unit concept directions, one a column, shape (d, k).
         embeddings: Centred image embeddings of photos, shape (n, d).
@@ -47,18 +39,15 @@ def concept_patterns(directions: NDArray[np.float64], embeddings: NDArray[np.flo
         The patterns.
 
     Raises:
-        ValueError: A direction is not of unit length, or no shrinkage keeps every pattern near its concept.
+        ValueError: A direction is not of unit length, or no photo shows more of a concept than another.
     """
     if not np.allclose(np.linalg.norm(directions, axis=0), 1.0, atol=1e-4):
         raise ValueError("concept directions must be of unit length")
-    covariance = embeddings.T @ embeddings / len(embeddings)
-    variance = float(np.trace(covariance)) / len(covariance)
-    for shrinkage in SHRINKAGES:
-        columns = covariance @ directions + shrinkage * variance * directions
-        columns /= np.maximum(np.linalg.norm(columns, axis=0), 1e-12)
-        cosines = (columns * directions).sum(axis=0)
-        if cosines.min() >= LEAST_COSINE:
-            break
-    else:
-        raise ValueError("no shrinkage keeps every pattern near its concept")
-    return ConceptPatterns(columns, shrinkage, cosines)
+    detections = embeddings @ directions
+    spread = np.sqrt((detections**2).mean(axis=0))
+    columns = embeddings.T @ detections
+    lengths = np.linalg.norm(columns, axis=0)
+    if not (spread > 1e-9).all() or not (lengths > 0).all():
+        raise ValueError("every photo shows the same amount of a concept")
+    columns /= lengths
+    return ConceptPatterns(columns, spread, (columns * directions).sum(axis=0))

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whyhere.concepts import ConceptLabel, load_bank, load_directions, read_labels
+from whyhere.errors import UsageError
 from whyhere.releases import Release, load_text_tower
 from whyhere.training._config import TrainConfig
 
@@ -18,12 +19,13 @@ def concept_directions(
 ) -> tuple[tuple[ConceptLabel, ...], NDArray[np.float32]]:
     """Return concepts and directions.
 
-    The first of: `config.directions`; those that a trained release (kind "caam") has; those that ship with
-    whyhere for the tower; the prompts of the bank through the release's text tower (unit text embeddings
-    averaged by concept, minus the mean over concepts, which is what all texts share); whatever the release
-    calls directions. A closed-form release comes after the shipped ones because its columns are patterns,
-    which embeddings are made of, and f_img starts as a projection, which needs what detects; of the shipped
-    ones those that the release shows are taken.
+    The first of: `config.directions`, which may be those of a user's own bank (`whyhere concepts build`);
+    those that a trained release (kind "caam") has; those that ship with whyhere for the tower; the prompts of
+    the bank through the release's text tower (unit text embeddings averaged by concept, minus the mean over
+    concepts, which is what all texts share); whatever the release calls directions. A closed-form release
+    comes after the shipped ones because its columns are patterns, which embeddings are made of, and f_img
+    starts as a projection, which needs what detects; of the shipped ones those that the release shows are
+    taken.
 
     Args:
         start: The release whose image tower is used.
@@ -44,11 +46,12 @@ def concept_directions(
             return own
         if tower != SHIPPED_TOWER and start.config.text_tower is not None:
             return _from_texts(start)
-    bank = load_bank()
-    found = load_directions(
-        config.directions or None, bank=bank, tower=start.config.image_tower.asset or None
-    )
-    ids = _shown(start, found.ids)
+    found = load_directions(config.directions or None, tower=start.config.image_tower.asset or None)
+    bank = found.bank or load_bank()
+    if not found.ids:
+        raise UsageError(f"{config.directions}: every concept is weak; see `whyhere concepts check`")
+    # A bank of one's own is there to be trained with, whatever the release calls its concepts.
+    ids = found.ids if found.bank is not None else _shown(start, found.ids)
     columns = [found.ids.index(concept_id) for concept_id in ids]
     sources = {entry.id: entry.source for entry in found.concepts}
     labels = tuple(

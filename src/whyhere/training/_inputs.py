@@ -64,8 +64,8 @@ def computed_features(
             found,
             table.file,
             tower=tower,
-            tower_fingerprint=_tower_fingerprint(start),
-            spec=_preprocessing(start, tower),
+            tower_fingerprint=tower_fingerprint_of(start),
+            spec=preprocessing_of(start, tower),
             folder=home() / "features",
             progress=lambda done, total: told("Encoding photos", done, total),
         )
@@ -80,7 +80,7 @@ def computed_features(
     return table.without(unreadable) if unreadable else table, values
 
 
-def _preprocessing(start: Release, tower: ImageTower) -> PreprocessSpec:
+def preprocessing_of(start: Release, tower: ImageTower) -> PreprocessSpec:
     """Return how `Locator` prepares photos for the tower of a release."""
     config = start.config.image_tower
     wanted = {"size_px": tower.image_size, "resample": config.resample, "views": config.views}
@@ -88,7 +88,7 @@ def _preprocessing(start: Release, tower: ImageTower) -> PreprocessSpec:
     return PreprocessSpec.from_dict(wanted)
 
 
-def _tower_fingerprint(start: Release) -> str:
+def tower_fingerprint_of(start: Release) -> str:
     """Return what identifies the weights of the image tower."""
     config = start.config.image_tower
     if config.asset:

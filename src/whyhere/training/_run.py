@@ -211,6 +211,7 @@ def _write(
             start.part_path(start.config.gallery) / "gallery.npy",
             _encoder_path(start),
             galleries_dir(),
+            smoothing_km=start.config.gallery_smoothing_km,
             progress=lambda done, total: told("Embedding the gallery (first use only)", done, total),
         )
         cells = CellIndex.build(gallery.lat, gallery.lon, resolution=start.config.ranking["cell_resolution"])
