@@ -93,3 +93,45 @@ def test_background_is_area_whatever_the_photo_says():
     _, area = probabilities(lat, lon, np.zeros(300, np.float32), allowed=allowed)
     np.testing.assert_allclose(mixed, 0.75 * sharp + 0.25 * area)
     assert not mixed[np.bincount(index.cell_of_point, allowed) == 0].any()
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 1000), background=st.floats(0.0, 0.9), half=st.booleans())
+def test_a_prior_multiplies_the_probability_of_every_point(seed, background, half):
+    """Against a plain loop over points: each has its cell's area by its share, times its prior."""
+    lat, lon = make_gallery(80, seed=seed)
+    rng = np.random.default_rng(seed)
+    scores, log_prior = rng.uniform(-1, 1, 80).astype(np.float32), rng.uniform(-3, 3, 80)
+    allowed = lat > 0 if half else np.ones(80, bool)
+    options = {"allowed": allowed, "background": background, "temperature": 0.3}
+    index, p = probabilities(lat, lon, scores, log_prior=log_prior, **options)
+    told, untold = np.zeros(len(index.cells)), np.zeros(len(index.cells))
+    for name, values in (("told", np.exp(scores / 0.3)), ("untold", np.ones(80))):
+        plain, weighed = np.zeros(len(index.cells)), np.zeros(len(index.cells))
+        for point in np.flatnonzero(allowed):
+            cell = index.cell_of_point[point]
+            size = np.sum(allowed & (index.cell_of_point == cell))
+            plain[cell] += index.area_km2[cell] / size * values[point]
+            weighed[cell] += index.area_km2[cell] / size * values[point] * np.exp(log_prior[point])
+        (told if name == "told" else untold)[:] = weighed / plain.sum()
+    expected = (1 - background) * told + background * untold
+    np.testing.assert_allclose(p, expected / expected.sum(), rtol=1e-5, atol=1e-12)
+
+
+@pytest.mark.parametrize("value", [-700.0, 0.0, 700.0])
+def test_a_constant_prior_changes_nothing(value):
+    lat, lon = make_gallery(200)
+    scores = np.random.default_rng(4).uniform(-1, 1, 200).astype(np.float32)
+    _, without = probabilities(lat, lon, scores, background=0.3)
+    _, with_it = probabilities(lat, lon, scores, background=0.3, log_prior=np.full(200, value))
+    np.testing.assert_allclose(with_it, without, rtol=1e-9)
+
+
+def test_a_prior_that_is_not_finite_is_refused_where_it_counts():
+    lat, lon = make_gallery(50)
+    scores, prior = np.zeros(50, np.float32), np.zeros(50)
+    prior[np.argmin(lat)] = np.nan
+    _, p = probabilities(lat, lon, scores, log_prior=prior, allowed=lat > 0)
+    assert np.isfinite(p).all()
+    with pytest.raises(ValueError, match="not finite"):
+        probabilities(lat, lon, scores, log_prior=prior)

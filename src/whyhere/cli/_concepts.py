@@ -1,19 +1,31 @@
-"""`whyhere concepts`: what whyhere can name, and how well it knows each of these things."""
+"""`whyhere concepts list` and `show`: what whyhere can name, and how well it knows each of these things."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from whyhere.cli._own_concepts import NOT_BUILT, build, check, is_built, print_json, read_bank
 from whyhere.errors import UsageError
 
 if TYPE_CHECKING:
-    from whyhere.concepts import Concept, ConceptDirection
+    from whyhere.concepts import Concept, ConceptBank, ConceptDirection
 
-app = typer.Typer(no_args_is_help=True, help="List and show the geographic concepts.")
+app = typer.Typer(no_args_is_help=True, help="List and show the geographic concepts; build and check a bank.")
+app.command()(build)
+app.command()(check)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+Bank = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE|FOLDER",
+        help="A bank of your own, or what `concepts build` made of it.",
+        show_default="the bank that ships",
+    ),
+]
 
 
 @app.command("list")
@@ -27,26 +39,30 @@ def list_(
     weak: Annotated[
         bool | None, typer.Option("--weak/--strong", help="Only concepts below, or above, the bar.")
     ] = None,
+    bank: Bank = None,
     as_json: AsJson = False,
 ) -> None:
     """List the concepts, where their directions come from and which are too weak to be shown."""
-    from whyhere.concepts import GROUPS, load_bank, load_directions
+    from whyhere.concepts import GROUPS
     from whyhere.concepts import SOURCES as KNOWN_SOURCES
 
-    if group is not None and group not in GROUPS:
-        raise UsageError(f"--group {group}: unknown; known groups: {', '.join(GROUPS)}")
+    known, directions = _bank(bank)
+    groups = GROUPS if bank is None else tuple(dict.fromkeys(concept.group for concept in known))
+    if group is not None and group not in groups:
+        raise UsageError(f"--group {group}: unknown; known groups: {', '.join(groups)}")
     if source is not None and source not in KNOWN_SOURCES:
         raise UsageError(f"--source {source}: unknown; known sources: {', '.join(KNOWN_SOURCES)}")
-    bank = load_bank()
+    if directions is None and (source is not None or weak is not None):
+        raise UsageError(f"--source, --weak and --strong need directions: {NOT_BUILT.format(bank)}")
     rows = [
         _row(concept, direction)
-        for concept, direction in zip(bank, load_directions(bank=bank).concepts, strict=True)
+        for concept, direction in zip(known, directions or [None] * len(known), strict=True)
         if group in (None, concept.group)
-        and source in (None, direction.source)
-        and weak in (None, direction.weak)
+        and (source is None or (direction is not None and direction.source == source))
+        and (weak is None or (direction is not None and direction.weak == weak))
     ]
     if as_json:
-        _print_json(rows)
+        print_json(rows)
         return
     from rich.console import Console
     from rich.table import Table
@@ -54,9 +70,12 @@ def list_(
     table = Table("id", "name", "group", "direction", "agreement", "state", box=None, pad_edge=False)
     for row in rows:
         agreement = "-" if row["agreement"] is None else f"{row['agreement']:.2f}"
-        state = f"weak: {row['reason']}" if row["weak"] else "used"
-        table.add_row(row["id"], row["name"], row["group"], row["direction"], agreement, state)
+        state = f"weak: {row['reason']}" if row["weak"] else "used" if row["direction"] else "not built"
+        table.add_row(row["id"], row["name"], row["group"], row["direction"] or "-", agreement, state)
     Console(markup=False, highlight=False).print(table)
+    if directions is None:
+        typer.echo(f"{len(rows)} concepts, no directions yet: {NOT_BUILT.format(bank)}", err=True)
+        return
     used = sum(not row["weak"] for row in rows)
     typer.echo(f"{len(rows)} concepts, {used} of them used", err=True)
 
@@ -64,22 +83,18 @@ def list_(
 @app.command()
 def show(
     name: Annotated[str, typer.Argument(metavar="CONCEPT", help="Id, name or synonym, such as souk.")],
+    bank: Bank = None,
     as_json: AsJson = False,
 ) -> None:
     """Show one concept: what it means, its words and prompts, and where its direction comes from."""
-    from whyhere.concepts import load_bank, load_directions
-
-    bank = load_bank()
-    concept = bank.find(name)
-    direction = next(d for d in load_directions(bank=bank).concepts if d.id == concept.id)
-    details = {
-        **concept.to_dict(),
-        "direction": {k: v for k, v in direction.to_dict().items() if k not in ("id",)},
-    }
+    known, directions = _bank(bank)
+    concept = known.find(name)
+    direction = next((d for d in directions or () if d.id == concept.id), None)
     if as_json:
-        _print_json(details)
+        about = None if direction is None else {k: v for k, v in direction.to_dict().items() if k != "id"}
+        print_json({**concept.to_dict(), "direction": about})
         return
-    typer.echo(f"{concept.name} ({concept.id}): {concept.definition}")
+    typer.echo(": ".join(filter(None, (f"{concept.name} ({concept.id})", concept.definition))))
     for title, value in (
         ("group", concept.group),
         ("synonyms", ", ".join(concept.synonyms)),
@@ -89,37 +104,60 @@ def show(
     ):
         if value:
             typer.echo(f"{title}: {value}")
+    if direction is None:
+        typer.echo(f"direction: not built; {NOT_BUILT.format(bank)}")
+        return
+    _show_direction(direction)
+
+
+def _show_direction(direction: ConceptDirection) -> None:
+    """Print where a direction comes from and how far it can be trusted."""
     typer.echo(f"direction: {direction.source}")
-    if direction.words:
-        typer.echo(f"  words: {', '.join(direction.words)}")
-    if direction.teacher:
-        typer.echo(f"  teacher: {', '.join(direction.teacher)}")
+    for title, value in (
+        ("words", ", ".join(direction.words)),
+        ("unknown words", ", ".join(direction.unknown)),
+        ("teacher", ", ".join(direction.teacher)),
+        ("example photos", str(direction.examples or "")),
+    ):
+        if value:
+            typer.echo(f"  {title}: {value}")
+    judge = "examples" if direction.examples else "teacher"
     for title, number in (
-        ("text and teacher agree", direction.agreement),
+        (f"text and {judge} agree", direction.agreement),
         ("direction and teacher agree", direction.quality),
     ):
         if number is not None:
             typer.echo(f"  {title}: correlation {number:.2f} over photos held out")
+    if direction.auroc is not None:
+        between = f"{direction.auroc_low:.2f} to {direction.auroc_high:.2f}"
+        typer.echo(f"  examples told from others: AUROC {direction.auroc:.2f} ({between}), held out in pairs")
+    if direction.nearest:
+        typer.echo(f"  nearest concept: {direction.nearest}, cosine {direction.nearest_cosine:.2f}")
     typer.echo(f"  state: {'weak, never shown: ' + direction.reason if direction.weak else 'used'}")
 
 
-def _row(concept: Concept, direction: ConceptDirection) -> dict[str, Any]:
+def _bank(path: Path | None) -> tuple[ConceptBank, tuple[ConceptDirection, ...] | None]:
+    """Return a bank and the provenance of its directions, None where they were not built."""
+    from whyhere.concepts import load_bank, load_directions
+
+    if path is None:
+        return (bank := load_bank()), load_directions(bank=bank).concepts
+    if is_built(path):
+        directions = load_directions(path, tower=None)
+        return directions.bank or load_bank(), directions.concepts
+    return read_bank(path).bank, None
+
+
+def _row(concept: Concept, direction: ConceptDirection | None) -> dict[str, Any]:
     """Return what `list` says about one concept."""
     return {
         "id": concept.id,
         "name": concept.name,
         "group": concept.group,
         "definition": concept.definition,
-        "direction": direction.source,
-        "agreement": direction.agreement,
-        "quality": direction.quality,
-        "weak": direction.weak,
-        "reason": direction.reason,
+        "direction": None if direction is None else direction.source,
+        "agreement": None if direction is None else direction.agreement,
+        "quality": None if direction is None else direction.quality,
+        "weak": None if direction is None else direction.weak,
+        "reason": "" if direction is None else direction.reason,
     }
-
-
-def _print_json(value: object) -> None:
-    """Print a value as indented JSON."""
-    import json
-
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))

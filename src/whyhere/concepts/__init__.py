@@ -2,7 +2,9 @@
 
 The bank (`load_bank`) says which geographic concepts whyhere can name and how each is described. The
 directions (`load_directions`) say where those concepts lie in the embedding space of one image tower, and
-where each direction came from. Nothing here reads a photo, a place or a score.
+where each direction came from. The vocabulary (`open_vocabulary`) turns free text of known words into such a
+direction. `read_own_bank` and `build_own_directions` are for a bank of a user's own. Nothing here opens a
+photo, a place or a score.
 """
 
 from whyhere.concepts._bank import GROUPS, Concept, ConceptBank, RemovedTerm
@@ -14,7 +16,11 @@ from whyhere.concepts._directions import (
     save_directions,
 )
 from whyhere.concepts._labels import ConceptLabel, read_labels
+from whyhere.concepts._own_bank import OwnBank, read_own_bank
+from whyhere.concepts._own_build import OwnMaterial, build_own_directions
+from whyhere.concepts._own_text import Encode
 from whyhere.concepts._read_bank import load_bank, load_removed
+from whyhere.concepts._vocabulary import TextDirection, Vocabulary, open_vocabulary
 
 __all__ = [
     "GROUPS",
@@ -24,10 +30,18 @@ __all__ = [
     "ConceptDirection",
     "ConceptLabel",
     "Directions",
+    "Encode",
+    "OwnBank",
+    "OwnMaterial",
     "RemovedTerm",
+    "TextDirection",
+    "Vocabulary",
+    "build_own_directions",
     "load_bank",
     "load_directions",
     "load_removed",
+    "open_vocabulary",
     "read_labels",
+    "read_own_bank",
     "save_directions",
 ]

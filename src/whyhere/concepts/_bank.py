@@ -42,7 +42,7 @@ class Concept:
     Attributes:
         id: Kebab-case name that never changes.
         name: Name for people.
-        group: One of `GROUPS`.
+        group: One of `GROUPS`; any in a bank of a user's own.
         definition: What counts as the concept, in one line.
         prompts: Phrases that a text tower turns into a direction, put into the templates of the bank.
         words: Known words whose text rows are averaged where no text tower is at hand.
@@ -128,6 +128,28 @@ class ConceptBank:
         content = [[c.id, c.prompts, c.words, c.teacher, c.place_neutral] for c in self.concepts]
         text = json.dumps([content, self.templates], ensure_ascii=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the bank as plain values."""
+        return {
+            "name": self.name,
+            "templates": list(self.templates),
+            "concepts": [concept.to_dict() for concept in self.concepts],
+        }
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> ConceptBank:
+        """Make a bank from what `to_dict` gave.
+
+        Raises:
+            KeyError: Something is missing.
+            TypeError: Something is of another kind.
+        """
+        concepts = []
+        for entry in content["concepts"]:
+            lists = {key: tuple(entry[key]) for key in ("prompts", "words", "synonyms", "teacher")}
+            concepts.append(Concept(**{**entry, **lists}))
+        return cls(content["name"], tuple(concepts), tuple(content["templates"]))
 
     def find(self, name: str) -> Concept:
         """Return the concept that a user means by an id, a name or a synonym.

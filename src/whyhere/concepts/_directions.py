@@ -21,7 +21,15 @@ from whyhere.errors import MissingFileError, UsageError
 
 FloatArray = NDArray[np.float32]
 
-SOURCES = ("text-row", "bridged-text", "activation-vector", "combined", "text-tower", "none")
+SOURCES = (
+    "text-row",
+    "bridged-text",
+    "activation-vector",
+    "combined",
+    "text-tower",
+    "example-photos",
+    "none",
+)
 """Where a direction can come from; "none" where nothing was at hand."""
 
 _TENSORS = ("directions", "image_mean", "text_mean", "activation_mean", "activation_sd")
@@ -45,6 +53,14 @@ class ConceptDirection:
             without a teacher.
         weak: True where the concept is below the bar and has no row in `Directions.directions`.
         reason: Why it is weak; "" otherwise.
+        unknown: Words of a user's concept that the vocabulary does not know.
+        examples: Example photos that a user's concept has.
+        auroc: Share of pairs of an example and another photo, both held out, that the direction of the
+            photos orders rightly; None without photos to compare.
+        auroc_low: Lower end of its 95 % interval.
+        auroc_high: Upper end.
+        nearest: Concept of the same bank whose direction is nearest; "" where that was not looked at.
+        nearest_cosine: Cosine to it.
     """
 
     id: str
@@ -57,10 +73,21 @@ class ConceptDirection:
     quality: float | None
     weak: bool
     reason: str
+    unknown: tuple[str, ...] = ()
+    examples: int = 0
+    auroc: float | None = None
+    auroc_low: float | None = None
+    auroc_high: float | None = None
+    nearest: str = ""
+    nearest_cosine: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields as plain values."""
-        return {**asdict(self), "words": list(self.words), "teacher": list(self.teacher)}
+        """Return the fields as plain values, those of users' own banks only where they say something."""
+        found = {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self).items()}
+        return {name: value for name, value in found.items() if name not in _OWN or value}
+
+
+_OWN = ("unknown", "examples", "auroc", "auroc_low", "auroc_high", "nearest", "nearest_cosine")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +106,7 @@ class Directions:
         activation_sd: Its standard deviation, float32 [k].
         concepts: Provenance of every concept of the bank, weak ones included, in bank order.
         report: Figures of the build: pool, bridge, bars.
+        bank: The bank itself where it is a user's own and travels with its directions; None for the shipped.
     """
 
     tower: str
@@ -92,6 +120,7 @@ class Directions:
     activation_sd: FloatArray
     concepts: tuple[ConceptDirection, ...]
     report: dict[str, Any]
+    bank: ConceptBank | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -154,6 +183,8 @@ def save_directions(directions: Directions, path: str | Path) -> None:
         "report": directions.report,
         "concepts": [concept.to_dict() for concept in directions.concepts],
     }
+    if directions.bank is not None:
+        content["bank"] = directions.bank.to_dict()
     words.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
@@ -164,7 +195,8 @@ def load_directions(
 
     Args:
         path: A direction file; None reads the one that ships with whyhere.
-        bank: The bank they must belong to; None means the bank that ships with whyhere.
+        bank: The bank they must belong to; None means the one that travels with them, which a user's own
+            does, else the bank that ships with whyhere.
         tower: Name of the embedding space they must belong to; None takes any.
 
     Raises:
@@ -199,6 +231,7 @@ def load_directions(
             ids=tuple(content["ids"]),
             concepts=tuple(_concept(entry) for entry in content["concepts"]),
             report=content["report"],
+            bank=ConceptBank.from_dict(content["bank"]) if "bank" in content else None,
             **arrays,
         )
     except (KeyError, TypeError, SafetensorError) as error:
@@ -207,7 +240,7 @@ def load_directions(
         raise UsageError(
             f"{numbers} holds directions for the tower {directions.tower!r}, not {tower!r}; {rebuild}"
         )
-    _check(directions, load_bank() if bank is None else bank, numbers)
+    _check(directions, bank or directions.bank or load_bank(), numbers)
     return directions
 
 
@@ -235,9 +268,9 @@ def _check(directions: Directions, bank: ConceptBank, file: Path) -> None:
 
 def _concept(entry: dict[str, Any]) -> ConceptDirection:
     """Turn one JSON object into provenance."""
-    known = {f.name: entry[f.name] for f in fields(ConceptDirection)}
-    known["words"], known["teacher"] = tuple(known["words"]), tuple(known["teacher"])
-    return ConceptDirection(**known)
+    known = {f.name: entry[f.name] for f in fields(ConceptDirection) if f.name in entry or f.name not in _OWN}
+    lists = {name: tuple(known.get(name, ())) for name in ("words", "teacher", "unknown")}
+    return ConceptDirection(**{**known, **lists})
 
 
 def _pair(path: str | Path) -> tuple[Path, Path]:

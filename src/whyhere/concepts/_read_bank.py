@@ -125,8 +125,8 @@ def _concept(entry: dict[str, Any], where: str) -> Concept:
     )
 
 
-def _read_toml(file: Path) -> tuple[str, dict[str, Any]]:
-    """Return the text of a TOML file and its content, checking the format number."""
+def _read_toml(file: Path, *, assumed: int | None = None) -> tuple[str, dict[str, Any]]:
+    """Return the text of a TOML file and its content, checking the format number, or `assumed` for none."""
     try:
         text = file.read_text(encoding="utf-8")
     except (FileNotFoundError, IsADirectoryError) as error:
@@ -137,7 +137,7 @@ def _read_toml(file: Path) -> tuple[str, dict[str, Any]]:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{file}: not valid TOML: {error}") from error
-    if table.get("format") != 1:
+    if table.get("format", assumed) != 1:
         raise UsageError(f"{file}: expected `format = 1` at the top, found {table.get('format')!r}")
     return text, table
 

@@ -5,15 +5,18 @@
 
 from whyhere.ranking._config import RankingConfig
 from whyhere.ranking._gallery_softmax import gallery_softmax
+from whyhere.ranking._hint import HINT_STRENGTH, hint_log_prior
 from whyhere.ranking._places import COVERAGE, RankedPlace, rank_places
 from whyhere.ranking._surface import CellIndex, cell_probabilities
 
 __all__ = [
     "COVERAGE",
+    "HINT_STRENGTH",
     "CellIndex",
     "RankedPlace",
     "RankingConfig",
     "cell_probabilities",
     "gallery_softmax",
+    "hint_log_prior",
     "rank_places",
 ]

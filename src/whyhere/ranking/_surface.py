@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from whyhere.geo import unit_vectors
 
+_TINY = 1e-300  # a cell without mass divides by this instead of zero
+
 
 @dataclass(frozen=True, slots=True)
 class CellIndex:
@@ -60,6 +62,7 @@ def cell_probabilities(
     temperature: float,
     background: float = 0.0,
     allowed: NDArray[np.bool_] | None = None,
+    log_prior: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
     """Spread probability over the occupied cells.
 
@@ -72,12 +75,15 @@ def cell_probabilities(
         temperature: Divides the scores; fitted by cross-validation.
         background: Probability that the photo tells nothing: this much is spread by area alone.
         allowed: Points that may be answered, shape (n,); all by default.
+        log_prior: What is believed about the points beside the photo, such as `hint_log_prior`, shape (n,).
+            The probability of every point, its share of the background included, is multiplied by the
+            exponential of it; then all are normalised. None and a constant change nothing.
 
     Returns:
         Probabilities, float64, shape (m,), summing to 1.
 
     Raises:
-        ValueError: No point is allowed.
+        ValueError: No point is allowed, or the prior is not finite.
     """
     logits = scores.astype(np.float64) / temperature
     keep = np.ones(len(logits), np.bool_) if allowed is None else allowed
@@ -89,4 +95,15 @@ def cell_probabilities(
     mass = index.area_km2 * sums / np.maximum(counts, 1)
     area = np.where(counts > 0, index.area_km2, 0.0)
     probabilities: NDArray[np.float64] = (1 - background) * mass / mass.sum() + background * area / area.sum()
-    return probabilities
+    if log_prior is None:
+        return probabilities
+    if not np.isfinite(log_prior[keep]).all():
+        raise ValueError("the prior has numbers that are not finite")
+    # Mass is the photo's say and area what is known without it; the prior multiplies both, point by point,
+    # so that it changes the odds of two places by the ratio of their priors and no more.
+    prior = np.where(keep, np.exp(np.where(keep, log_prior - log_prior[keep].max(), 0.0)), 0.0)
+    told = np.bincount(index.cell_of_point, weights * prior, len(index.cells)) / np.maximum(sums, _TINY)
+    untold = np.bincount(index.cell_of_point, prior, len(index.cells)) / np.maximum(counts, 1)
+    mixed = (1 - background) * mass / mass.sum() * told + background * area / area.sum() * untold
+    updated: NDArray[np.float64] = mixed / mixed.sum()
+    return updated

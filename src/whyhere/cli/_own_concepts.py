@@ -1,0 +1,258 @@
+"""`whyhere concepts build` and `check`: a bank of one's own, from words, prompts and example photos."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+from whyhere.errors import MissingFileError, UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from whyhere.concepts import ConceptDirection, Directions, Encode, OwnBank
+    from whyhere.releases import Release
+
+NOT_BUILT = "build them with `whyhere concepts build {} --out FILE`"
+_Made = TypeVar("_Made")
+SHIPPED_TOWER = "clip-vit-b16"
+
+BankPath = Annotated[
+    Path,
+    typer.Argument(metavar="BANK", help="A TOML file, or a folder with a folder of photos for each concept."),
+]
+ReleaseName = Annotated[str, typer.Option("--release", help="Release whose image tower is meant.")]
+TextTowerFolder = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FOLDER",
+        help="CLIP model of the same tower in the layout of the Hugging Face hub; it reads the prompts.",
+        show_default="the release's, else known words",
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+
+
+def build(
+    bank: BankPath,
+    out: Annotated[
+        Path,
+        typer.Option(metavar="FILE", help="Write FILE.safetensors and FILE.json: `directions` for training."),
+    ],
+    release: ReleaseName = "base",
+    text_tower: TextTowerFolder = None,
+    as_json: AsJson = False,
+) -> None:
+    """Find the directions of a bank of your own and write them.
+
+    Weak concepts get none; each is named with its reason. `whyhere concepts check` says more.
+    """
+    from whyhere.concepts import load_directions, save_directions
+
+    directions = _directions(read_bank(bank), release, text_tower)
+    weak = [concept for concept in directions.concepts if concept.weak]
+    if not len(directions):
+        reasons = "; ".join(f"{concept.id}: {concept.reason}" for concept in weak)
+        raise UsageError(f"{bank}: no concept is good enough for a direction, nothing is written ({reasons})")
+    save_directions(directions, out)
+    load_directions(out, tower=None)
+    if as_json:
+        print_json(_report(directions))
+    for concept in weak:
+        print(f"whyhere: {concept.id} is weak and left out: {concept.reason}", file=sys.stderr)
+    written = out.with_suffix("") if out.suffix in (".safetensors", ".json") else out
+    print(f"{len(directions)} of {len(directions.concepts)} concepts: {written}.safetensors", file=sys.stderr)
+
+
+def check(
+    bank: BankPath,
+    release: ReleaseName = "base",
+    text_tower: TextTowerFolder = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say how good the directions of a bank of your own are; BANK may also be what `build` wrote.
+
+    Exit code 1 where a concept is weak.
+    """
+    from whyhere.concepts import load_directions
+
+    if is_built(bank):
+        directions = load_directions(bank, tower=None)
+    else:
+        directions = _directions(read_bank(bank), release, text_tower)
+    if as_json:
+        print_json(_report(directions))
+    else:
+        _print_table(directions)
+    weak = sum(concept.weak for concept in directions.concepts)
+    print(f"{len(directions.concepts)} concepts, {weak} of them weak", file=sys.stderr)
+    if weak:
+        raise typer.Exit(1)
+
+
+def is_built(path: Path) -> bool:
+    """Say whether a path names the files that `build` writes."""
+    if path.suffix in (".safetensors", ".json"):
+        return True
+    return all(path.with_name(path.name + suffix).is_file() for suffix in (".safetensors", ".json"))
+
+
+def read_bank(path: Path) -> OwnBank:
+    """Read a bank of one's own."""
+    from whyhere.concepts import read_own_bank
+    from whyhere.images import PHOTO_SUFFIXES
+
+    return read_own_bank(path, photo_suffixes=PHOTO_SUFFIXES)
+
+
+def print_json(value: object) -> None:
+    """Print a value as indented JSON."""
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def _report(directions: Directions) -> dict[str, Any]:
+    """Return what is known about directions as plain values."""
+    concepts = [
+        {**concept.to_dict(), "unknown": list(concept.unknown), "examples": concept.examples}
+        for concept in directions.concepts
+    ]
+    return {
+        "tower": directions.tower,
+        "used": len(directions),
+        "weak": sum(concept.weak for concept in directions.concepts),
+        "concepts": concepts,
+        "report": directions.report,
+    }
+
+
+def _print_table(directions: Directions) -> None:
+    """Print one line for each concept."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("id", "state", "direction", box=None, pad_edge=False)
+    for concept in directions.concepts:
+        table.add_row(concept.id, "weak" if concept.weak else "ok", _in_words(concept))
+    Console(markup=False, highlight=False).print(table)
+
+
+def _in_words(concept: ConceptDirection) -> str:
+    """Return what is known about one direction, the reason why it is weak first."""
+    said = f" ({', '.join(concept.words)})" if concept.words else ""
+    parts = [concept.reason, "" if concept.source == "none" else f"{concept.source}{said}"]
+    if concept.unknown and concept.source != "none":
+        parts.append(f"unknown {', '.join(concept.unknown)}")
+    if concept.examples:
+        parts.append(f"{concept.examples} photos")
+    if concept.auroc is not None:
+        parts.append(f"AUROC {concept.auroc:.2f} ({concept.auroc_low:.2f} to {concept.auroc_high:.2f})")
+    if concept.agreement is not None:
+        parts.append(f"text and photos agree {concept.agreement:.2f}")
+    if concept.nearest_cosine is not None:
+        parts.append(f"nearest {concept.nearest} {concept.nearest_cosine:.2f}")
+    return "; ".join(filter(None, parts))
+
+
+def _directions(own: OwnBank, release: str, text_tower: Path | None) -> Directions:
+    """Build the directions of a bank for the image tower of a release."""
+    from whyhere.concepts import OwnMaterial, build_own_directions, load_directions, open_vocabulary
+    from whyhere.releases import resolve
+
+    start = resolve(release)
+    tower = start.config.image_tower.asset or ""
+    shipped = load_directions() if tower == SHIPPED_TOWER else None
+    photos, background = _embedded(own, start)
+    if shipped is not None:
+        fingerprint = shipped.tower_fingerprint
+    else:
+        from whyhere.training._inputs import tower_fingerprint_of
+
+        fingerprint = tower_fingerprint_of(start)
+    material = OwnMaterial(
+        tower=tower,
+        tower_fingerprint=fingerprint,
+        photos=photos,
+        background=background,
+        image_mean=None if shipped is None else shipped.image_mean.astype(float),
+        encode=_encoder(start, text_tower),
+        vocabulary=None if shipped is None else open_vocabulary(),
+    )
+    return build_own_directions(own, material)
+
+
+def _encoder(start: Release, folder: Path | None) -> Encode | None:
+    """Return the text tower of a model folder, or of the release, as a function."""
+    from tempfile import TemporaryDirectory
+
+    from whyhere.encoders import TextTower
+    from whyhere.releases import load_text_tower
+
+    if folder is not None:
+        from whyhere.encoders._export import export_text_tower
+
+        if not folder.is_dir():
+            raise MissingFileError(f"--text-tower {folder}: no such folder")
+        with TemporaryDirectory() as stage:
+            export_text_tower(folder, Path(stage))
+            tower = TextTower.load(Path(stage))
+    elif start.config.text_tower is not None:
+        tower = load_text_tower(start)
+    else:
+        return None
+    return lambda texts: _with_bar("Reading prompts", lambda told: tower.embed(texts, progress=told))
+
+
+def _embedded(
+    own: OwnBank, start: Release
+) -> tuple[dict[str, NDArray[np.float64]], NDArray[np.float64] | None]:
+    """Embed the example photos of a bank and its background; unreadable ones are named and left out."""
+    wanted = {**own.photos, "": own.background}
+    wanted = {key: photos for key, photos in wanted.items() if photos}
+    if not wanted:
+        return {}, None
+    import numpy as np
+
+    from whyhere.releases import home, load_image_tower
+    from whyhere.training import StoredPhoto, cached_features
+    from whyhere.training._inputs import preprocessing_of, tower_fingerprint_of
+
+    tower = load_image_tower(start)
+    found: dict[str, NDArray[np.float64]] = {}
+    for key, photos in wanted.items():
+        stored = [StoredPhoto(p, 0, (stat := p.stat()).st_size, stat.st_mtime_ns) for p in photos]
+        names = [str(p) for p in photos]
+
+        def embed(
+            told: Callable[[int, int], None], stored: list[StoredPhoto] = stored, names: list[str] = names
+        ) -> tuple[NDArray[np.float32], dict[int, str]]:
+            return cached_features(
+                stored,
+                names,
+                tower=tower,
+                tower_fingerprint=tower_fingerprint_of(start),
+                spec=preprocessing_of(start, tower),
+                folder=home() / "features",
+                progress=told,
+            )
+
+        features, unreadable = _with_bar(f"Encoding photos of {key or 'the background'}", embed)
+        for row, reason in unreadable.items():
+            print(f"whyhere: {names[row]}: {reason}; left out", file=sys.stderr)
+        good = [row for row in range(len(names)) if row not in unreadable]
+        found[key] = np.asarray(features[good], np.float64)
+    background = found.pop("", None)
+    return found, background
+
+
+def _with_bar(description: str, work: Callable[[Callable[[int, int], None]], _Made]) -> _Made:
+    """Run work that reports its progress, with a bar on a terminal."""
+    from whyhere.cli._progress import place_progress
+
+    with place_progress(description) as told:
+        return work(told)

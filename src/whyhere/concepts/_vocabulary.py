@@ -1,0 +1,276 @@
+"""Known words as directions in the image space of CLIP ViT-B/16, for free text without a text tower.
+
+A row is a *centred* text row of unit length: the encoder's row of the word minus the mean row of all words.
+Text rows of CLIP lie in a narrow cone beside that of the images; what they share says "this is a text" and
+nothing about its meaning. So a direction is to be compared with an image embedding minus the mean image
+embedding, never with a raw one. What detects a thing is not how embeddings change with it (Haufe et al.
+2014): a head that carries image embeddings elsewhere, such as to places, is to be given the text's `pattern`.
+
+The rows of some 200 words are the encoder's own; all others were carried over from ViT-B/32 by a ridge map
+that reaches only as many dimensions as it was fitted on words, which is why their file can be small. How good
+they are: docs/text.md.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from whyhere.concepts._read_bank import DATA
+from whyhere.concepts._words import match_words, near_spellings, word_key
+from whyhere.errors import MissingFileError, UsageError
+
+FloatArray = NDArray[np.float32]
+
+VOCABULARY = DATA / "text-clip-vit-b16"
+UNCERTAIN_BELOW = 0.55
+"""Expected cosine below which a bridged word is called uncertain; the bar of the concept bank."""
+
+_REBUILD = "reinstall whyhere, or build it with scripts/build_vocabulary.py"
+
+
+@dataclass(frozen=True, slots=True)
+class TextDirection:
+    """A text as a direction, and what of it was understood.
+
+    Attributes:
+        vector: Unit direction of the centred text, float32 [d]: detects, by its cosine with a centred image.
+        known: The words and phrases that were averaged, as the vocabulary has them.
+        unknown: Words of the text that are not known, and negations, which no average can follow.
+        pattern: How centred image embeddings change with what the text says, unit, float32 [d]: goes through
+            a head, such as `Alignment.location_direction`. `vector` by default.
+        bridged: Those of `known` whose row was carried over from another text space.
+        uncertain: Those of `bridged` unlike everything the bridge was fitted on.
+        expected_cosine: Expected cosine of `vector` to the encoder's own, the mean over the known words; 1
+            where all rows are the encoder's own.
+    """
+
+    vector: FloatArray
+    known: tuple[str, ...]
+    unknown: tuple[str, ...]
+    pattern: FloatArray = field(default_factory=lambda: np.empty(0, np.float32))
+    bridged: tuple[str, ...] = ()
+    uncertain: tuple[str, ...] = ()
+    expected_cosine: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.pattern.size:
+            object.__setattr__(self, "pattern", self.vector)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what was understood as plain values, without the numbers."""
+        return {
+            "known": list(self.known),
+            "unknown": list(self.unknown),
+            "bridged": list(self.bridged),
+            "uncertain": list(self.uncertain),
+            "expected_cosine": round(self.expected_cosine, 4),
+        }
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Vocabulary:
+    """Words with a row each. Make one with `open_vocabulary`.
+
+    Attributes:
+        tower: Name of the embedding space.
+        words: All words, the `len(own)` with the encoder's own row first.
+        own: Own rows, unit, float16 [m, d].
+        codes: Bridged rows in `basis`, int8 [n - m, r].
+        scales: Factor of every column of `codes`, float32 [r]; rows are scaled to unit length when read.
+        basis: Orthonormal rows that all bridged rows lie in the span of, float32 [r, d].
+        expected: Expected cosine of each bridged row to the encoder's own, uint8 in hundredths [n - m].
+        mean: Mean text row that all rows are centred by, float32 [d].
+        response: What turns a direction into its pattern: covariance of image embeddings over a photo pool,
+            its mean variance scaled to 1, plus a multiple of the identity, float32 [d, d].
+        report: How it was made and how good it is.
+    """
+
+    tower: str
+    words: tuple[str, ...]
+    own: NDArray[np.float16]
+    codes: NDArray[np.int8]
+    scales: FloatArray
+    basis: FloatArray
+    expected: NDArray[np.uint8]
+    mean: FloatArray
+    response: FloatArray
+    report: dict[str, Any]
+    _position: dict[str, int] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_position", {word: row for row, word in enumerate(self.words)})
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+    def __contains__(self, word: object) -> bool:
+        return isinstance(word, str) and word_key(word) in self._position
+
+    def row(self, word: str) -> FloatArray:
+        """Return the unit centred row of one word as the vocabulary has it, float32 [d].
+
+        Raises:
+            KeyError: The word is not in the vocabulary.
+        """
+        at = self._position[word]
+        if at < len(self.own):
+            row: FloatArray = self.own[at].astype(np.float32)
+        else:
+            row = (self.codes[at - len(self.own)] * self.scales) @ self.basis
+        unit: FloatArray = row / np.linalg.norm(row)
+        return unit
+
+    def is_bridged(self, word: str) -> bool:
+        """Say whether a word's row was carried over from another text space."""
+        return self._position[word] >= len(self.own)
+
+    def expected_cosine(self, word: str) -> float:
+        """Return the expected cosine of a word's row to the encoder's own: 1 for own rows."""
+        at = self._position[word] - len(self.own)
+        return 1.0 if at < 0 else float(self.expected[at]) / 100
+
+    def match(self, text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Return the known phrases and the unknown words of a text; see `Vocabulary.direction`."""
+        return match_words(text, self._position)
+
+    def direction(self, text: str) -> TextDirection:
+        """Turn a text into a direction: the mean of the rows of its known words.
+
+        Phrases that are entries of their own ("rice paddy") are matched first, the longest first; case,
+        accents, hyphens and punctuation do not count; where a word is not known as written, its singular or
+        plural is taken. Articles and the like are left out. The order of words means nothing, and negations
+        are not understood: they are reported as unknown.
+
+        Args:
+            text: Any text.
+
+        Returns:
+            The direction and what of the text it stands for.
+
+        Raises:
+            UsageError: No word of the text is known; the message names near spellings.
+
+        >>> open_vocabulary().direction("Snowy mountains and a zzyzx").unknown
+        ('zzyzx',)
+        """
+        known, unknown = self.match(text)
+        if not known:
+            raise UsageError(self._unknown_message(text, unknown))
+        mean = np.mean([self.row(word) for word in known], axis=0)
+        bridged = tuple(word for word in known if self.is_bridged(word))
+        pattern = self.response @ mean
+        return TextDirection(
+            vector=(mean / np.linalg.norm(mean)).astype(np.float32),
+            known=known,
+            unknown=unknown,
+            pattern=(pattern / np.linalg.norm(pattern)).astype(np.float32),
+            bridged=bridged,
+            uncertain=tuple(word for word in bridged if self.expected_cosine(word) < UNCERTAIN_BELOW),
+            expected_cosine=float(np.mean([self.expected_cosine(word) for word in known])),
+        )
+
+    def near(self, word: str) -> tuple[str, ...]:
+        """Return known words that are spelt like an unknown one, the nearest first."""
+        return near_spellings(word, self._position)
+
+    def _unknown_message(self, text: str, unknown: tuple[str, ...]) -> str:
+        """Say that nothing of a text is known, and what may have been meant."""
+        if not unknown:
+            return f"the text {text!r} has no word that says what is seen; give one, such as 'beach'"
+        near = dict.fromkeys(like for word in unknown for like in self.near(word))
+        hint = f"; did you mean {', '.join(near)}?" if near else ""
+        return (
+            f"no word of {text!r} is known (unknown: {', '.join(unknown)}){hint or '.'} "
+            f"{len(self)} English words are known, see docs/text.md"
+        )
+
+
+def open_vocabulary(path: str | Path | None = None) -> Vocabulary:
+    """Open a vocabulary; the one that ships is read once and kept.
+
+    Args:
+        path: Vocabulary files (NAME, NAME.safetensors or NAME.json); None opens the one that ships with
+            whyhere, which belongs to the tower clip-vit-b16.
+
+    Raises:
+        MissingFileError: A file is missing, damaged or no vocabulary.
+    """
+    return _shipped() if path is None else _read(Path(path))
+
+
+@cache
+def _shipped() -> Vocabulary:
+    return _read(VOCABULARY)
+
+
+def _read(path: Path) -> Vocabulary:
+    """Read and check the two files of a vocabulary."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    base = path.with_suffix("") if path.suffix in (".safetensors", ".json") else path
+    numbers, about = base.with_name(base.name + ".safetensors"), base.with_name(base.name + ".json")
+    try:
+        content = json.loads(about.read_text(encoding="utf-8"))
+        data = numbers.read_bytes()
+    except FileNotFoundError as error:
+        raise MissingFileError(f"no text vocabulary at {error.filename}; {_REBUILD}") from error
+    except ValueError as error:
+        raise MissingFileError(f"{about} is not a text vocabulary ({error}); {_REBUILD}") from error
+    if not isinstance(content, dict) or content.get("format") != 1:
+        raise MissingFileError(f"{about} is not a text vocabulary of format 1; {_REBUILD}")
+    if hashlib.sha256(data).hexdigest() != content.get("sha256"):
+        raise MissingFileError(f"{numbers} does not match {about.name}: damaged; {_REBUILD}")
+    try:
+        tensors = load(data)
+        words = tuple(tensors["words"].tobytes().decode("utf-8").split("\n"))
+        own, codes, basis = tensors["own"], tensors["codes"], tensors["basis"]
+        vocabulary = Vocabulary(
+            tower=content["tower"],
+            words=words,
+            own=own,
+            codes=codes,
+            scales=tensors["scales"],
+            basis=basis.astype(np.float32),
+            expected=tensors["expected"],
+            mean=tensors["mean"],
+            response=tensors["response"].astype(np.float32),
+            report=content["report"],
+        )
+    except (KeyError, UnicodeDecodeError, SafetensorError) as error:
+        raise MissingFileError(
+            f"{numbers} is not a complete text vocabulary ({error}); {_REBUILD}"
+        ) from error
+    width = vocabulary.mean.size
+    fits = (
+        len(words) == len(own) + len(codes) == len(set(words))
+        and own.shape[1:] == basis.shape[1:] == (width,)
+        and codes.shape[1:] == vocabulary.scales.shape == basis.shape[:1]
+        and vocabulary.expected.shape == codes.shape[:1]
+        and vocabulary.response.shape == (width, width)
+    )
+    if not fits:
+        raise MissingFileError(f"{numbers}: its tensors do not fit each other; {_REBUILD}")
+    return vocabulary
+
+
+def vocabulary_tensors(vocabulary: Vocabulary) -> dict[str, NDArray[Any]]:
+    """Return the tensors that `open_vocabulary` reads; basis and response are stored in half precision."""
+    return {
+        "words": np.frombuffer("\n".join(vocabulary.words).encode("utf-8"), np.uint8),
+        "own": vocabulary.own,
+        "codes": vocabulary.codes,
+        "scales": vocabulary.scales,
+        "basis": vocabulary.basis.astype(np.float16),
+        "expected": vocabulary.expected,
+        "mean": vocabulary.mean,
+        "response": vocabulary.response.astype(np.float16),
+    }
