@@ -1,40 +1,36 @@
-"""The one object that joins all stages: photo in, prediction out."""
+"""The one object that joins all stages: photo in, prediction or explanation out."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from itertools import islice
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from whyhere import _explaining
+from whyhere._answering import Answerer, Query, Shot, features_of, hint_direction
 from whyhere._assembly import Parts, assemble
 from whyhere.alignment import ImageCode
 from whyhere.errors import PhotoError, UsageError
-from whyhere.geo import Region, cell_string, parse_region, place_names
-from whyhere.images import Photo, PhotoSource, open_photo, preprocess, thumbnail
-from whyhere.prediction import Answer, ConceptContribution, Prediction, SurfaceCell
-from whyhere.ranking import CellIndex, cell_probabilities, rank_places
-from whyhere.releases import resolve
+from whyhere.explain import Explanation
+from whyhere.geo import Region
+from whyhere.images import Photo, PhotoSource, open_photo
+from whyhere.prediction import Prediction
+from whyhere.ranking import CellIndex
+from whyhere.releases import Release, resolve
+
+if TYPE_CHECKING:
+    from whyhere.concepts import TextDirection
+    from whyhere.encoders._tracing import TracingTower
 
 DECODED_AHEAD = 2
 """Photos that `locate_many` decodes while it looks at the ones before them."""
 
-_SURFACE_MASS = 0.99  # the surface of a report leaves out cells beyond this much probability
 _DECODERS = 2
-
-
-@dataclass(frozen=True, slots=True)
-class _Query:
-    """What one call of `locate` asks for, checked once for all photos."""
-
-    top: int
-    radius_km: float
-    allowed: NDArray[np.bool_] | None
-    with_thumbnail: bool
 
 
 class Locator:
@@ -53,9 +49,10 @@ class Locator:
     def __init__(self, parts: Parts) -> None:
         self.card = parts.card
         self._parts = parts
-        self._cells = CellIndex.build(
-            parts.gallery.lat, parts.gallery.lon, resolution=parts.ranking.cell_resolution
-        )
+        self._answerer = Answerer(parts)
+        self._source: Release | None = None
+        self._threads: int | None = None
+        self._tracing: TracingTower | None = None
 
     @classmethod
     def from_release(
@@ -80,12 +77,25 @@ class Locator:
             MissingFileError: The release is unknown, or its weights are missing or damaged; nothing is
                 ever downloaded here (`whyhere releases fetch` does that).
         """
-        return cls(assemble(resolve(release), threads=threads, progress=progress))
+        found = resolve(release)
+        locator = cls(assemble(found, threads=threads, progress=progress))
+        locator._source, locator._threads = found, threads
+        return locator
 
     @property
     def release(self) -> str:
         """Name and version of the release."""
         return f"{self.card.name} {self.card.version}"
+
+    @property
+    def parts(self) -> Parts:
+        """What the locator is made of, for work with codes and scores instead of photos."""
+        return self._parts
+
+    @property
+    def cells(self) -> CellIndex:
+        """The H3 cells that probability is spread over."""
+        return self._answerer.cells
 
     def locate(
         self,
@@ -94,6 +104,7 @@ class Locator:
         top: int = 5,
         radius_km: float | None = None,
         region: Region | str | None = None,
+        hint: str | None = None,
         with_thumbnail: bool = False,
         name: str | None = None,
     ) -> Prediction:
@@ -105,6 +116,8 @@ class Locator:
             top: How many different places at most.
             radius_km: Points nearer than this belong to the same place; the release's own by default.
             region: Answer only inside it: a `Region`, or what `parse_region` understands.
+            hint: What you know about the photo in a few words ("beach", "snowy mountains"): favours places
+                that such words fit, by a bounded factor; see `hint_words`.
             with_thumbnail: Keep a small JPEG of the photo in the prediction, for reports.
             name: What to call the photo; its path by default.
 
@@ -113,11 +126,13 @@ class Locator:
 
         Raises:
             PhotoError: The photo cannot be read.
-            UsageError: An argument makes no sense, or no place of the gallery lies in the region.
+            UsageError: An argument makes no sense, no place of the gallery lies in the region, or no word of
+                the hint is known.
         """
-        query = self._query(top, radius_km, region, with_thumbnail)
-        (prediction,) = self._predict([open_photo(photo, name=name)], query)
-        return prediction
+        query = self._answerer.query(
+            top=top, radius_km=radius_km, region=region, hint=hint, with_thumbnail=with_thumbnail
+        )
+        return self._locate(open_photo(photo, name=name), query)
 
     def locate_many(
         self,
@@ -126,6 +141,7 @@ class Locator:
         top: int = 5,
         radius_km: float | None = None,
         region: Region | str | None = None,
+        hint: str | None = None,
         with_thumbnail: bool = False,
         on_error: Callable[[PhotoError], None] | None = None,
     ) -> Iterator[Prediction]:
@@ -136,6 +152,7 @@ class Locator:
             top: As for `locate`.
             radius_km: As for `locate`.
             region: As for `locate`.
+            hint: As for `locate`; the same for all photos.
             with_thumbnail: As for `locate`.
             on_error: Called with each photo that cannot be read, which is then left out; without it the
                 first such photo raises its error.
@@ -148,11 +165,13 @@ class Locator:
         """
         if isinstance(photos, (str, bytes, os.PathLike)):
             raise UsageError("locate_many takes several photos; use locate for one, or put it into a list")
-        query = self._query(top, radius_km, region, with_thumbnail)
+        query = self._answerer.query(
+            top=top, radius_km=radius_km, region=region, hint=hint, with_thumbnail=with_thumbnail
+        )
         return self._locate_many(photos, query, on_error)
 
     def _locate_many(
-        self, photos: Iterable[PhotoSource], query: _Query, on_error: Callable[[PhotoError], None] | None
+        self, photos: Iterable[PhotoSource], query: Query, on_error: Callable[[PhotoError], None] | None
     ) -> Iterator[Prediction]:
         waiting = iter(photos)
         with ThreadPoolExecutor(_DECODERS) as pool:
@@ -171,114 +190,136 @@ class Locator:
                         if on_error is None:
                             raise
                         on_error(error)
-                yield from self._predict(opened, query)
+                for photo in opened:
+                    yield self._locate(photo, query)
                 batch = following
 
-    def _query(
-        self, top: int, radius_km: float | None, region: Region | str | None, with_thumbnail: bool
-    ) -> _Query:
-        if top < 1:
-            raise UsageError(f"top must be at least 1, not {top}")
-        radius_km = self._parts.ranking.radius_km if radius_km is None else radius_km
-        if not 0 < radius_km <= 20_000:
-            raise UsageError(f"radius_km must lie between 0 and 20000 km, not {radius_km}")
-        allowed = None
-        if region is not None:
-            region = parse_region(region) if isinstance(region, str) else region
-            allowed = region.contains(self._parts.gallery.lat, self._parts.gallery.lon)
-            if not allowed.any():
-                raise UsageError(
-                    f"none of the {len(allowed)} places that can be answered lies in {region.name}; "
-                    "choose a larger region"
-                )
-        return _Query(top, radius_km, allowed, with_thumbnail)
+    def explain(
+        self,
+        photo: PhotoSource | ImageCode,
+        *,
+        at: _explaining.AnyPlace | None = None,
+        versus: _explaining.AnyPlace | None = None,
+        without: Sequence[str] = (),
+        only: Sequence[str] = (),
+        set_: Mapping[str, float] | None = None,
+        remainder: bool = True,
+        top: int = 5,
+        radius_km: float | None = None,
+        region: Region | str | None = None,
+        hint: str | None = None,
+        regions: int = 0,
+        with_thumbnail: bool = False,
+        name: str | None = None,
+    ) -> Explanation:
+        """Say why a photo is answered as it is: concepts for and against a place, and what if.
 
-    def _predict(self, photos: list[Photo], query: _Query) -> Iterator[Prediction]:
-        for photo in photos:
-            yield self._answer(photo, self._parts.alignment.encode_image(self._features(photo)), query)
+        Args:
+            photo: As for `locate`, or the code of a photo (see `encode`).
+            at: The place to explain, the first answer by default: the number of an answer, a position (the
+                nearest point of the gallery is taken), a country or other region (its best-scoring point),
+                or a town; see `whyhere.explain.parse_where`.
+            versus: Another place: why at the first one rather than there.
+            without: Concepts to take out of the photo, by id or name; a group's name takes out all of it.
+            only: Groups of concepts to keep; all others are taken out.
+            set_: Strength to give to concepts: 0 is no matter, 1 as strong as the photo's strongest concept,
+                below 0 less of it than usual.
+            remainder: Whether the unnamed remainder stays in the score of the changed photo.
+            top: As for `locate`.
+            radius_km: As for `locate`.
+            region: As for `locate`.
+            hint: As for `locate`.
+            regions: For how many of the concepts that speak most for the place to draw which parts of the
+                photo raise them.
+            with_thumbnail: As for `locate`.
+            name: As for `locate`.
 
-    def _features(self, photo: Photo) -> NDArray[np.float32]:
-        """Return the features of a photo: the mean of the unit embeddings of its views, unit length.
+        Returns:
+            The explanation. Its parts add up to the score to 1e-5; it shows what carried the score, which
+            is no proof of where the photo was taken.
 
-        Where a release averages scores over the views instead, the raw embeddings of all views, [v, d].
+        Raises:
+            PhotoError: The photo cannot be read.
+            MissingFileError: Regions are wanted and the image tower of the release cannot be traced.
+            UsageError: An argument makes no sense, or a change leaves nothing to answer from.
         """
-        embeddings = self._parts.tower.embed_only(preprocess(photo.image, self._parts.preprocessing))
-        if self._parts.view_average == "logits":
-            return embeddings
-        mean = (embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)).mean(axis=0)
-        features: NDArray[np.float32] = mean / np.linalg.norm(mean)
-        return features
+        query = self._answerer.query(
+            top=top, radius_km=radius_km, region=region, hint=hint, with_thumbnail=with_thumbnail
+        )
+        question = _explaining.question(
+            self._answerer,
+            at=at,
+            versus=versus,
+            without=without,
+            only=only,
+            set_=set_,
+            remainder=remainder,
+        )
+        if isinstance(photo, ImageCode):
+            if regions:
+                raise UsageError("regions are parts of a photo; give the photo instead of its code")
+            return _explaining.explain(self._answerer, photo, query, question, Shot(name or "photo"))
+        tower = self.tracing_tower() if regions else None
+        opened = open_photo(photo, name=name)
+        shot = Shot.of(opened, query)
+        found = _explaining.explain(self._answerer, self._encode(opened), query, question, shot)
+        if tower is None:
+            return found
+        return _explaining.with_regions(found, opened, self._parts, tower, count=regions)
 
-    def _answer(self, photo: Photo, code: ImageCode, query: _Query) -> Prediction:
-        gallery, ranking = self._parts.gallery, self._parts.ranking
-        scores = self._parts.alignment.scores(code, gallery.embeddings)
-        anywhere = cell_probabilities(
-            scores, self._cells, temperature=ranking.temperature, background=ranking.background
-        )
-        probabilities, region_probability = anywhere, 1.0
-        if query.allowed is not None:
-            probabilities = cell_probabilities(
-                scores,
-                self._cells,
-                temperature=ranking.temperature,
-                background=ranking.background,
-                allowed=query.allowed,
-            )
-            region_probability = self._probability_of(query.allowed, anywhere)
-        places = rank_places(
-            probabilities,
-            scores,
-            self._cells,
-            top=query.top,
-            radius_km=query.radius_km,
-            allowed=query.allowed,
-        )
-        points = [place.point for place in places]
-        parts = self._parts.alignment.contributions(code, gallery.embeddings[points])
-        names = place_names(gallery.lat[points], gallery.lon[points])
-        answers = tuple(
-            Answer(
-                rank=row + 1,
-                lat=float(gallery.lat[place.point]),
-                lon=float(gallery.lon[place.point]),
-                radius_km=place.radius_km,
-                probability=place.probability,
-                place=names[row],
-                score=float(parts.scores[row]),
-                concepts=self._contributions(parts.concepts[row]),
-                remainder=float(parts.remainder[row]),
-            )
-            for row, place in enumerate(places)
-        )
-        return Prediction(
-            photo=photo.name,
-            release=self.release,
-            # A region is the asker's knowledge, not the photo's: it must not make a place stand out.
-            abstained=answers[0].probability * region_probability < ranking.abstain_below,
-            exif_gps=photo.exif_gps,
-            answers=answers,
-            surface=self._surface(probabilities),
-            thumbnail=thumbnail(photo.image) if query.with_thumbnail else None,
-        )
+    def tracing_tower(self) -> TracingTower:
+        """Return the image tower, opened a second time so that regions can be read; opened once.
 
-    def _probability_of(self, allowed: NDArray[np.bool_], anywhere: NDArray[np.float64]) -> float:
-        """Return the probability of a region; a cell on its border counts by its points inside."""
-        points = self._cells.cell_of_point
-        inside = np.bincount(points, allowed, len(anywhere)) / np.bincount(points, minlength=len(anywhere))
-        return float(anywhere @ inside)
+        Raises:
+            MissingFileError: The image tower of this release cannot be traced.
+        """
+        if self._tracing is None:
+            self._tracing = _explaining.open_tracing(self._source, threads=self._threads)
+        return self._tracing
 
-    def _contributions(self, values: NDArray[np.float32]) -> tuple[ConceptContribution, ...]:
-        order = np.argsort(-values, kind="stable")
-        return tuple(
-            ConceptContribution(concept.id, concept.name, concept.group, float(values[column]))
-            for column in order
-            for concept in (self._parts.concepts[column],)
-        )
+    def features(self, photo: PhotoSource, *, name: str | None = None) -> NDArray[np.float32]:
+        """Return what the alignment sees of a photo, shape (p,): the one slow step.
 
-    def _surface(self, probabilities: NDArray[np.float64]) -> tuple[SurfaceCell, ...]:
-        order = np.argsort(-probabilities, kind="stable")
-        enough = int(np.searchsorted(np.cumsum(probabilities[order]), _SURFACE_MASS)) + 1
-        cells = self._cells.cells
-        return tuple(
-            SurfaceCell(cell_string(int(cells[row])), float(probabilities[row])) for row in order[:enough]
-        )
+        A release that averages scores over views has the embeddings of all views, shape (v, p).
+        """
+        return features_of(open_photo(photo, name=name), self._parts)
+
+    def encode(self, photo: PhotoSource, *, name: str | None = None) -> ImageCode:
+        """Return the code of a photo, from which it can be answered and explained many times."""
+        return self._encode(open_photo(photo, name=name))
+
+    def answer_code(
+        self,
+        code: ImageCode,
+        *,
+        top: int = 5,
+        radius_km: float | None = None,
+        region: Region | str | None = None,
+        hint: str | None = None,
+        name: str = "photo",
+    ) -> Prediction:
+        """Answer the code of a photo; the arguments are those of `locate`."""
+        query = self._answerer.query(top=top, radius_km=radius_km, region=region, hint=hint)
+        return self._answerer.answer(code, query, Shot(name)).prediction
+
+    def probabilities(
+        self, code: ImageCode, *, region: Region | str | None = None, hint: str | None = None
+    ) -> NDArray[np.float64]:
+        """Return the probability of every cell of `cells` for the code of a photo, shape (m,)."""
+        query = self._answerer.query(region=region, hint=hint)
+        scores = self._answerer.scores(code)
+        return self._answerer.probabilities(scores, allowed=query.allowed, log_prior=query.log_prior)
+
+    def hint_words(self, hint: str) -> TextDirection:
+        """Say which words of a hint are known and count, and which are not.
+
+        Raises:
+            UsageError: No word of it is known.
+        """
+        return hint_direction(hint)
+
+    def _locate(self, photo: Photo, query: Query) -> Prediction:
+        return self._answerer.answer(self._encode(photo), query, Shot.of(photo, query)).prediction
+
+    def _encode(self, photo: Photo) -> ImageCode:
+        return self._parts.alignment.encode_image(features_of(photo, self._parts))

@@ -11,6 +11,11 @@ from typing import Any
 from whyhere.geo import LatLon, PlaceName
 
 
+def shown_as(name: str, strength: float) -> str:
+    """Return "palm tree", or "less palm tree" where a photo shows less of it than usual."""
+    return f"less {name}" if strength < 0 else name
+
+
 @dataclass(frozen=True, slots=True)
 class ConceptContribution:
     """The share of one concept in one score.
@@ -20,16 +25,31 @@ class ConceptContribution:
         name: Concept name for people.
         group: Group of concepts it belongs to, such as "landform".
         contribution: Signed summand of the score: positive speaks for the place, negative against.
+        strength: How much of the photo's answer rests on the concept, as a part of what its strongest concept
+            carries: 1 for that one, 0 for a concept that is not used, below 0 where the photo shows less of
+            the concept than usual.
     """
 
     id: str
     name: str
     group: str
     contribution: float
+    strength: float = 1.0
+
+    @property
+    def shown_as(self) -> str:
+        """What to call its part: less of something that is rare in a place speaks for the place too."""
+        return shown_as(self.name, self.strength)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as a plain dictionary."""
-        return {"id": self.id, "name": self.name, "group": self.group, "contribution": self.contribution}
+        return {
+            "id": self.id,
+            "name": self.name,
+            "group": self.group,
+            "contribution": self.contribution,
+            "strength": self.strength,
+        }
 
 
 @dataclass(frozen=True, slots=True)

@@ -135,7 +135,7 @@ def test_all_concepts_are_there_for_who_asks(tree, kauai):
     shown = {row.findtext("th"): numbers_of(row.find("td"))[0] for row in rows}
     assert len(rows) == len(kauai.answers[0].concepts)
     for concept in kauai.answers[0].concepts:
-        assert shown[concept.name] == pytest.approx(concept.contribution, abs=6e-5)
+        assert shown[concept.shown_as] == pytest.approx(concept.contribution, abs=6e-5)
 
 
 def test_bars_are_to_scale_over_all_answers_of_a_photo(tree, kauai):

@@ -35,6 +35,13 @@ def locate(
             help="Answer only inside: a country, SOUTH,WEST,NORTH,EAST in degrees, or a GeoJSON file.",
         ),
     ] = None,
+    hint: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TEXT",
+            help='What you know of the place in a few words, such as "snow mountains": a bounded nudge.',
+        ),
+    ] = None,
     release: Annotated[str, typer.Option(help="Name or directory of the release.")] = "base",
     format: Annotated[
         str | None,
@@ -82,12 +89,15 @@ def locate(
         top=top,
         radius_km=radius_km,
         region=only_inside,
+        hint=hint,
         with_thumbnail=format == "html" or report_file is not None,
         on_error=report,
     )
     if only_inside is not None:
         inside = f"only inside {only_inside.name}; probabilities assume that the photo was taken there"
         print(f"whyhere: answers {inside}", file=sys.stderr)
+    if hint is not None:
+        _say_hint(locator, hint)
     answered = _Answered(keep=report_file is not None)
     write_output(
         lambda console: stream(
@@ -123,6 +133,22 @@ def _checked_region(region: str | None) -> Any:  # noqa: ANN401 - imported lazil
     from whyhere.geo import parse_region
 
     return parse_region(region)
+
+
+def _say_hint(locator: Locator, hint: str) -> None:
+    """Say on standard error that answers are given a hint, and what of it was understood."""
+    from whyhere.ranking import HINT_STRENGTH
+
+    text = locator.hint_words(hint)
+    for word in text.unknown:
+        print(f"whyhere: --hint: unknown word {word!r} is left out", file=sys.stderr)
+    for word in text.uncertain:
+        print(f"whyhere: --hint: the direction of {word!r} is uncertain", file=sys.stderr)
+    print(
+        f"whyhere: answers are given the hint {', '.join(text.known)}, which is your word, not the photo's; "
+        f"it changes the odds between two places by a factor of {HINT_STRENGTH:g} at most",
+        file=sys.stderr,
+    )
 
 
 def _photos(arguments: list[str], report: Callable[[PhotoError], None]) -> Iterator[Path | StdinPhoto]:

@@ -126,7 +126,7 @@ def _table(answer: Answer, scale: BarScale) -> str:
 
 def _row(concept: ConceptContribution, scale: BarScale) -> str:
     return (
-        f'<tr class="bar"><th scope="row" class="name">{escape(printable(concept.name))} '
+        f'<tr class="bar"><th scope="row" class="name">{escape(printable(concept.shown_as))} '
         f'<span class="group">{escape(printable(concept.group))}</span></th>'
         f"<td>{_bar(concept.contribution, scale)}</td>"
         f'<td class="value">{signed(concept.contribution, scale.decimals, minus=_MINUS)}</td></tr>'
@@ -189,6 +189,6 @@ def _everything(answer: Answer, scale: BarScale) -> str:
 
 def _plain_row(concept: ConceptContribution, scale: BarScale) -> str:
     return (
-        f'<tr><th scope="row">{escape(printable(concept.name))}</th>'
+        f'<tr><th scope="row">{escape(printable(concept.shown_as))}</th>'
         f"<td>{signed(concept.contribution, scale.decimals, minus=_MINUS)}</td></tr>"
     )

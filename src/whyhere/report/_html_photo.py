@@ -94,7 +94,7 @@ def _reason(answer: Answer) -> str:
     sides = []
     for label, concepts in (("For it", answer.supporting(3)), ("Against it", answer.opposing(2))):
         if concepts:
-            names = [f"<b>{escape(printable(concept.name))}</b>" for concept in concepts]
+            names = [f"<b>{escape(printable(concept.shown_as))}</b>" for concept in concepts]
             listed = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
             sides.append(f"{label}: {listed}.")
     return f'<p class="reason">{" ".join(sides)}</p>' if sides else ""

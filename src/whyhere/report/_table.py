@@ -124,7 +124,7 @@ class _Table:
         shown = [self.shown(answer) for answer in prediction.answers]
         listed = [concept for pair in shown for side in pair for concept in side]
         largest = max((abs(concept.contribution) for concept in listed), default=0.0)
-        names = max((_cells(printable(concept.name)) for concept in listed), default=0)
+        names = max((_cells(printable(concept.shown_as)) for concept in listed), default=0)
         decimals = score_decimals(prediction)
         for answer, (supporting, opposing) in zip(prediction.answers, shown, strict=True):
             self.heading(answer)
@@ -157,7 +157,7 @@ class _Table:
     def side(self, label: str, concepts: Sequence[ConceptContribution], scale: _Scale, style: str) -> None:
         """Print the concepts that speak for or against, one line each; the label on the first."""
         for index, concept in enumerate(concepts):
-            name = self.shortened(printable(concept.name), scale.name_width, keep="start")
+            name = self.shortened(printable(concept.shown_as), scale.name_width, keep="start")
             value = signed(concept.contribution, scale.decimals)
             start = " " * _INDENT + (label if index == 0 else "").ljust(_LABEL)
             middle = name + " " * (scale.name_width - _cells(name)) + f"  {value}  "

@@ -102,7 +102,7 @@ def place_text(answer: Answer) -> str:
 
 def concepts_text(concepts: Iterable[ConceptContribution], decimals: int) -> str:
     """Return "palm tree (+0.082); coast (+0.061)" for one cell of a spreadsheet or a label on a map."""
-    return "; ".join(f"{printable(c.name)} ({signed(c.contribution, decimals)})" for c in concepts)
+    return "; ".join(f"{printable(c.shown_as)} ({signed(c.contribution, decimals)})" for c in concepts)
 
 
 def score_decimals(prediction: Prediction) -> int:

@@ -1,0 +1,266 @@
+"""From the code of a photo to answers, and from a photo to what codes are made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from whyhere._assembly import Parts
+from whyhere.alignment import Contributions, ImageCode
+from whyhere.errors import UsageError
+from whyhere.explain import best_points, strengths, surroundings
+from whyhere.geo import LatLon, Region, cell_string, parse_region, place_names
+from whyhere.images import Photo, preprocess, thumbnail
+from whyhere.prediction import Answer, ConceptContribution, Prediction, SurfaceCell
+from whyhere.ranking import CellIndex, cell_probabilities, hint_log_prior, rank_places
+
+if TYPE_CHECKING:
+    from whyhere.concepts import TextDirection
+
+_SURFACE_MASS = 0.99  # the surface of a report leaves out cells beyond this much probability
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What one call asks for, checked once for all photos.
+
+    Attributes:
+        top: How many different places at most.
+        radius_km: Points nearer than this belong to the same place.
+        allowed: Points that may be answered, shape (n,), or None for all.
+        hint: What the asker says about the photo, or None.
+        log_prior: What the hint adds to the logarithm of the weight of every point, shape (n,), or None.
+        with_thumbnail: Whether answers keep a small copy of the photo.
+    """
+
+    top: int
+    radius_km: float
+    allowed: NDArray[np.bool_] | None = None
+    hint: str | None = None
+    log_prior: NDArray[np.float64] | None = None
+    with_thumbnail: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """What an answer says about the photo itself.
+
+    Attributes:
+        name: What the photo is called.
+        exif_gps: Position that its metadata claims.
+        thumbnail: A small JPEG of it.
+    """
+
+    name: str
+    exif_gps: LatLon | None = None
+    thumbnail: bytes | None = None
+
+    @classmethod
+    def of(cls, photo: Photo, query: Query) -> Shot:
+        """Note what is to be said about a photo."""
+        return cls(photo.name, photo.exif_gps, thumbnail(photo.image) if query.with_thumbnail else None)
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """Answers to one code, with the arrays they were made from.
+
+    Attributes:
+        code: The code.
+        scores: Score of every gallery point, shape (n,).
+        probabilities: Probability of every cell, shape (m,).
+        points: Gallery point of every answer.
+        parts: Summands of the score of every answer.
+        prediction: The answers.
+    """
+
+    code: ImageCode
+    scores: NDArray[np.float32]
+    probabilities: NDArray[np.float64]
+    points: tuple[int, ...]
+    parts: Contributions
+    prediction: Prediction
+
+
+def hint_direction(hint: str) -> TextDirection:
+    """Look a hint up in the open vocabulary.
+
+    Raises:
+        UsageError: No word of it is known.
+    """
+    from whyhere.concepts import open_vocabulary
+
+    return open_vocabulary().direction(hint)
+
+
+def features_of(photo: Photo, parts: Parts) -> NDArray[np.float32]:
+    """Look at a photo: the one slow step.
+
+    Returns:
+        The mean of the unit embeddings of its views, unit length, shape (p,). Where a release averages scores
+        over the views instead, the raw embeddings of all views, shape (v, p).
+    """
+    embeddings = parts.tower.embed_only(preprocess(photo.image, parts.preprocessing))
+    if parts.view_average == "logits":
+        return embeddings
+    mean = (embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)).mean(axis=0)
+    features: NDArray[np.float32] = mean / np.linalg.norm(mean)
+    return features
+
+
+class Answerer:
+    """Answers codes with the parts of one release.
+
+    Attributes:
+        parts: The parts.
+        cells: The H3 cells of the gallery.
+    """
+
+    def __init__(self, parts: Parts) -> None:
+        self.parts = parts
+        self.cells = CellIndex.build(
+            parts.gallery.lat, parts.gallery.lon, resolution=parts.ranking.cell_resolution
+        )
+
+    def query(
+        self,
+        *,
+        top: int = 5,
+        radius_km: float | None = None,
+        region: Region | str | None = None,
+        hint: str | None = None,
+        with_thumbnail: bool = False,
+    ) -> Query:
+        """Check what is asked for; arguments and errors are those of `Locator.locate`."""
+        if top < 1:
+            raise UsageError(f"top must be at least 1, not {top}")
+        radius_km = self.parts.ranking.radius_km if radius_km is None else radius_km
+        if not 0 < radius_km <= 20_000:
+            raise UsageError(f"radius_km must lie between 0 and 20000 km, not {radius_km}")
+        allowed = None
+        if region is not None:
+            region = parse_region(region) if isinstance(region, str) else region
+            allowed = region.contains(self.parts.gallery.lat, self.parts.gallery.lon)
+            if not allowed.any():
+                raise UsageError(
+                    f"none of the {len(allowed)} places that can be answered lies in {region.name}; "
+                    "choose a larger region"
+                )
+        log_prior = None if hint is None else self._log_prior(hint)
+        return Query(top, radius_km, allowed, hint, log_prior, with_thumbnail)
+
+    def scores(self, code: ImageCode) -> NDArray[np.float32]:
+        """Score every point of the gallery, shape (n,)."""
+        return self.parts.alignment.scores(code, self.parts.gallery.embeddings)
+
+    def probabilities(
+        self,
+        scores: NDArray[np.float32],
+        *,
+        allowed: NDArray[np.bool_] | None = None,
+        log_prior: NDArray[np.float64] | None = None,
+    ) -> NDArray[np.float64]:
+        """Spread probability over the cells, shape (m,)."""
+        ranking = self.parts.ranking
+        return cell_probabilities(
+            scores,
+            self.cells,
+            temperature=ranking.temperature,
+            background=ranking.background,
+            allowed=allowed,
+            log_prior=log_prior,
+        )
+
+    def answer(self, code: ImageCode, query: Query, shot: Shot) -> Answered:
+        """Answer one photo."""
+        gallery, ranking = self.parts.gallery, self.parts.ranking
+        scores = self.scores(code)
+        anywhere = self.probabilities(scores)
+        unhinted, region_probability = anywhere, 1.0
+        if query.allowed is not None:
+            unhinted = self.probabilities(scores, allowed=query.allowed)
+            region_probability = self._probability_of(query.allowed, anywhere)
+        probabilities = unhinted
+        if query.log_prior is not None:
+            probabilities = self.probabilities(scores, allowed=query.allowed, log_prior=query.log_prior)
+        places = rank_places(
+            probabilities,
+            scores,
+            self.cells,
+            top=query.top,
+            radius_km=query.radius_km,
+            allowed=query.allowed,
+        )
+        points = [place.point for place in places]
+        parts = self.parts.alignment.contributions(code, gallery.embeddings[points])
+        names, strength = place_names(gallery.lat[points], gallery.lon[points]), strengths(code)
+        answers = tuple(
+            Answer(
+                rank=row + 1,
+                lat=float(gallery.lat[place.point]),
+                lon=float(gallery.lon[place.point]),
+                radius_km=place.radius_km,
+                probability=place.probability,
+                place=names[row],
+                score=float(parts.scores[row]),
+                concepts=self._contributions(parts.concepts[row], strength),
+                remainder=float(parts.remainder[row]),
+            )
+            for row, place in enumerate(places)
+        )
+        standing = answers[0].probability
+        if query.log_prior is not None:
+            best = best_points(scores, self.cells, allowed=query.allowed)
+            area = surroundings(points[0], places[0].radius_km, best, self.cells)
+            standing = min(standing, float(unhinted[area].sum()))
+        prediction = Prediction(
+            photo=shot.name,
+            release=f"{self.parts.card.name} {self.parts.card.version}",
+            # Region and hint are the asker's knowledge, not the photo's: neither may make a place stand out.
+            abstained=standing * region_probability < ranking.abstain_below,
+            exif_gps=shot.exif_gps,
+            answers=answers,
+            surface=self._surface(probabilities),
+            thumbnail=shot.thumbnail,
+        )
+        return Answered(code, scores, probabilities, tuple(points), parts, prediction)
+
+    def _log_prior(self, hint: str) -> NDArray[np.float64]:
+        """Turn a hint into a prior over the points of the gallery."""
+        alignment, text = self.parts.alignment, hint_direction(hint)
+        if text.vector.size != self.parts.tower.dim:
+            raise UsageError(
+                f"release {self.parts.card.name} takes no hints: the known words are directions of CLIP "
+                f"ViT-B/16, of width {text.vector.size}, and its image tower has {self.parts.tower.dim}"
+            )
+        direction = alignment.location_direction(text.pattern)
+        return hint_log_prior(alignment.location_cosines(direction, self.parts.gallery.embeddings))
+
+    def _probability_of(self, allowed: NDArray[np.bool_], anywhere: NDArray[np.float64]) -> float:
+        """Return the probability of a region; a cell on its border counts by its points inside."""
+        points = self.cells.cell_of_point
+        inside = np.bincount(points, allowed, len(anywhere)) / np.bincount(points, minlength=len(anywhere))
+        return float(anywhere @ inside)
+
+    def _contributions(
+        self, values: NDArray[np.float32], strength: NDArray[np.float64]
+    ) -> tuple[ConceptContribution, ...]:
+        order = np.argsort(-values, kind="stable")
+        return tuple(
+            ConceptContribution(
+                concept.id, concept.name, concept.group, float(values[column]), float(strength[column])
+            )
+            for column in order
+            for concept in (self.parts.concepts[column],)
+        )
+
+    def _surface(self, probabilities: NDArray[np.float64]) -> tuple[SurfaceCell, ...]:
+        order = np.argsort(-probabilities, kind="stable")
+        enough = int(np.searchsorted(np.cumsum(probabilities[order]), _SURFACE_MASS)) + 1
+        cells = self.cells.cells
+        return tuple(
+            SurfaceCell(cell_string(int(cells[row])), float(probabilities[row])) for row in order[:enough]
+        )

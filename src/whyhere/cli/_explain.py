@@ -1,0 +1,171 @@
+"""`whyhere explain`."""
+
+from __future__ import annotations
+
+import math
+import sys
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from whyhere.errors import MissingFileError, UsageError
+
+if TYPE_CHECKING:
+    from whyhere.images import StdinPhoto
+    from whyhere.locator import Locator
+
+
+def explain(
+    photo: Annotated[str, typer.Argument(metavar="PHOTO", help="One photo, or - for standard input.")],
+    at: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PLACE",
+            help="Explain this place: LAT,LON, the number of an answer, a town, or a country, box or GeoJSON "
+            "file (its best-scoring point).",
+            show_default="the first answer",
+        ),
+    ] = None,
+    versus: Annotated[
+        str | None, typer.Option(metavar="PLACE", help="Why there rather than at this other place.")
+    ] = None,
+    without: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CONCEPT", help="What if the photo did not show it? A concept or a group."),
+    ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(metavar="GROUP", help="What if it showed nothing but the concepts of this group?"),
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="CONCEPT=STRENGTH",
+            help="What if it showed it that much? 1: as its strongest concept, 0: no matter, -1: less.",
+        ),
+    ] = None,
+    remainder: Annotated[
+        bool,
+        typer.Option("--remainder/--no-remainder", help="What if the unnamed remainder did not count?"),
+    ] = True,
+    top: Annotated[int, typer.Option(min=1, max=100, help="How many different places at most.")] = 5,
+    region: Annotated[
+        str | None,
+        typer.Option(metavar="REGION", help="Answer only inside, as for whyhere locate."),
+    ] = None,
+    hint: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="What you know about the photo, as for whyhere locate.")
+    ] = None,
+    release: Annotated[str, typer.Option(help="Name or directory of the release.")] = "base",
+    format: Annotated[
+        str | None,
+        typer.Option(
+            "--format", help="table, json or html.", show_default="by the suffix of --output, else table"
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Write there instead of to standard output."),
+    ] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option("--html", metavar="FILE", help="Also write a self-contained HTML page there."),
+    ] = None,
+    regions: Annotated[
+        int, typer.Option(min=0, max=20, help="Concepts whose regions of the photo the page shows.")
+    ] = 3,
+    concepts: Annotated[int, typer.Option(min=0, max=50, help="Concepts of each group in the table.")] = 3,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads of the image tower.", show_default="all cores")
+    ] = None,
+) -> None:
+    """Say why one photo is answered as it is: why here, why not there, and what if.
+
+    The concepts for and against a place add up, with the unnamed remainder, to its score. With --without,
+    --only, --set or --no-remainder the photo's concepts are changed and the places scored again; the options
+    may be repeated. Explanations show what carried the model's score; they are no proof.
+    """
+    from whyhere.cli._locate import _checked_region, _format_of, _load, _say_hint
+    from whyhere.cli._output import checked_target, write_output
+    from whyhere.explain import parse_where
+    from whyhere.report._explain_stream import EXPLANATION_FORMATS, stream_explanation
+
+    target, page = checked_target("--output", output, [photo]), checked_target("--html", html, [photo])
+    if target is not None and target == page:
+        raise UsageError("--output and --html name the same file; name two")
+    format = _format_of(format, target, EXPLANATION_FORMATS)
+    # What cannot be understood is refused before the model is loaded.
+    places = {name: parse_where(text) for name, text in (("at", at), ("versus", versus)) if text is not None}
+    strengths, only_inside = _strengths(set_ or []), _checked_region(region)
+    source = _only_photo(photo)
+    with_page = format == "html" or page is not None
+    locator = _load(release, threads)
+    explanation = locator.explain(
+        source,
+        at=places.get("at"),
+        versus=places.get("versus"),
+        without=without or (),
+        only=only or (),
+        set_=strengths,
+        remainder=remainder,
+        top=top,
+        region=only_inside,
+        hint=hint,
+        regions=regions if with_page and _traceable(locator, regions) else 0,
+        with_thumbnail=with_page,
+    )
+    if hint is not None:
+        _say_hint(locator, hint)
+    write_output(
+        lambda console: stream_explanation(
+            explanation, format, card=locator.card, concepts=concepts, **console
+        ),
+        target,
+    )
+    if page is not None:
+        write_output(lambda _: stream_explanation(explanation, "html", card=locator.card), page)
+        print(f"Explanation: {page} (open it in a browser)", file=sys.stderr)
+
+
+def _traceable(locator: Locator, regions: int) -> bool:
+    """Tell whether regions can be shown; say why not."""
+    if regions:
+        try:
+            locator.tracing_tower()
+        except MissingFileError as error:
+            print(f"whyhere: no regions in the page: {error}", file=sys.stderr)
+            return False
+    return True
+
+
+def _strengths(settings: list[str]) -> dict[str, float]:
+    """Read CONCEPT=STRENGTH."""
+    strengths: dict[str, float] = {}
+    for setting in settings:
+        name, _, value = setting.rpartition("=")
+        try:
+            strength = float(value)
+        except ValueError:
+            strength = float("nan")
+        if not name.strip() or not math.isfinite(strength):
+            raise UsageError(f"--set {setting}: write CONCEPT=STRENGTH, such as --set snow=1")
+        if name in strengths:
+            raise UsageError(f"--set {setting}: {name} is set twice")
+        strengths[name] = strength
+    return strengths
+
+
+def _only_photo(argument: str) -> Path | StdinPhoto:
+    """Return the one photo that is meant."""
+    from whyhere.errors import PhotoError
+    from whyhere.images import find_photos
+
+    first, *others = islice(find_photos([argument]), 2)
+    if others:
+        raise UsageError(f"{argument}: several photos; name one (whyhere locate takes many)")
+    if isinstance(first, PhotoError):
+        raise first
+    return first

@@ -1,0 +1,48 @@
+"""Why here, why not there, and what if: explanations that are read off the score itself.
+
+The score of a place is a sum over concepts plus a remainder, so an explanation is that sum (`PlaceParts`), a
+contrast is the difference of two such sums (`Contrast`), and an intervention is the same sum after the
+photo's concepts were changed (`intervene`, `Intervention`). No second model explains the first one. Nothing
+here reads a photo or a file; `Locator.explain` joins it with the other stages.
+"""
+
+from whyhere.explain._compose import contrast, place_parts
+from whyhere.explain._explanation import (
+    ConceptContrast,
+    Contrast,
+    Explanation,
+    GroupContrast,
+    GroupParts,
+    Intervention,
+    PlaceParts,
+    RegionPicture,
+)
+from whyhere.explain._intervene import Change, Intervened, Plan, intervene, plan, strengths
+from whyhere.explain._picture import Picture
+from whyhere.explain._shift import best_points, surroundings, total_variation
+from whyhere.explain._where import Where, parse_where
+
+__all__ = [
+    "Change",
+    "ConceptContrast",
+    "Contrast",
+    "Explanation",
+    "GroupContrast",
+    "GroupParts",
+    "Intervened",
+    "Intervention",
+    "Picture",
+    "PlaceParts",
+    "Plan",
+    "RegionPicture",
+    "Where",
+    "best_points",
+    "contrast",
+    "intervene",
+    "parse_where",
+    "place_parts",
+    "plan",
+    "strengths",
+    "surroundings",
+    "total_variation",
+]

@@ -1,0 +1,170 @@
+"""Sentences and short lists that the text and the page of an explanation share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from whyhere.explain import Contrast, Explanation, Intervention, PlaceParts
+from whyhere.report._text import coordinates, decimals_for, kilometres, percent, printable
+
+MODEL_ONLY = (
+    "This shows what carried the score of the model, not what is true of the photo or the place: "
+    "a concept speaks for a place or against it and proves nothing."
+)
+STRENGTH = "strength: what the model sees in the photo; 1 the strongest concept, below 0 less than usual"
+CHANGES_LISTED = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of a sum.
+
+    Attributes:
+        name: What is added.
+        kind: "group", "concept", or "rest" for several concepts together.
+        value: The summand.
+        strength: How strongly the photo shows the concept; None where that has no meaning.
+        here: Summand at the explained place, in a contrast.
+        there: Summand at the other place, in a contrast.
+    """
+
+    name: str
+    kind: str
+    value: float
+    strength: float | None = None
+    here: float | None = None
+    there: float | None = None
+
+
+def lines_of_place(parts: PlaceParts, limit: int) -> Iterator[Line]:
+    """Yield the groups of a score with their `limit` strongest concepts each, less groups of nothing."""
+    for group in parts.groups:
+        lines = [
+            Line(concept.shown_as, "concept", concept.contribution, strength=concept.strength)
+            for concept in group.concepts
+            if concept.contribution
+        ]
+        yield from _listed(Line(group.name, "group", group.contribution), lines, limit)
+
+
+def lines_of_contrast(contrast: Contrast, limit: int) -> Iterator[Line]:
+    """Yield the groups of a difference with their `limit` strongest concepts each."""
+    for group in contrast.groups:
+        lines = [
+            Line(concept.shown_as, "concept", concept.difference, here=concept.here, there=concept.there)
+            for concept in group.concepts
+            if concept.here or concept.there
+        ]
+        here, there = sum(line.here or 0.0 for line in lines), sum(line.there or 0.0 for line in lines)
+        yield from _listed(Line(group.name, "group", group.difference, here=here, there=there), lines, limit)
+
+
+def _listed(group: Line, lines: Sequence[Line], limit: int) -> Iterator[Line]:
+    if not lines:
+        return
+    yield group
+    by_size = sorted(lines, key=lambda line: -abs(line.value))
+    yield from sorted(by_size[:limit], key=lambda line: -line.value)
+    if others := by_size[limit:]:
+        contrasted = others[0].here is not None
+        yield Line(
+            "1 other" if len(others) == 1 else f"{len(others)} others",
+            "rest",
+            sum(line.value for line in others),
+            here=sum(line.here or 0.0 for line in others) if contrasted else None,
+            there=sum(line.there or 0.0 for line in others) if contrasted else None,
+        )
+
+
+def silent_groups(groups: int, lines: Iterable[Line]) -> int:
+    """Return how many of so many groups `lines` leaves out."""
+    return groups - sum(line.kind == "group" for line in lines)
+
+
+def place_called(parts: PlaceParts) -> str:
+    """Return town, region and country of a place, safe to show."""
+    place = parts.place
+    named = (part for part in (place.name, place.admin1, place.country) if part)
+    return printable(", ".join(dict.fromkeys(named)))
+
+
+def rather_text(here: PlaceParts, there: PlaceParts) -> str:
+    """Return "Why Kapaa rather than Suva, Central, Fiji?"."""
+    return f"Why {printable(here.place.name)} rather than {place_called(there)}?"
+
+
+def chosen_text(parts: PlaceParts) -> str:
+    """Say which point is explained and why this one: "answer 1", "the best-scoring point in Japan"."""
+    asked = printable(parts.asked or "")
+    rank = f"answer {parts.rank}" if parts.rank else ""
+    if parts.how == "nearest" and parts.asked_km is not None:
+        text = f"the nearest point that can be answered, {kilometres(parts.asked_km)} from {asked}"
+    elif parts.how == "best in":
+        text = f"the best-scoring point in {asked}"
+    else:
+        return rank
+    return f"{text} ({rank})" if rank else text
+
+
+def chance_text(parts: PlaceParts) -> str:
+    """Return "5.0 % within 275 km"."""
+    return f"{percent(parts.probability)} within {kilometres(parts.radius_km)}"
+
+
+def spot_text(parts: PlaceParts) -> str:
+    """Return "lat, lon" of a place."""
+    return coordinates(parts.lat, parts.lon)
+
+
+def explanation_decimals(explanation: Explanation) -> int:
+    """Return the decimals that all numbers of an explanation share: here sums are to be checked."""
+    places = [explanation.here]
+    if explanation.contrast:
+        places.append(explanation.contrast.there)
+    if explanation.intervention:
+        places.append(explanation.intervention.here)
+    return min(6, 1 + decimals_for(part.contribution for place in places for part in place.concepts))
+
+
+def change_texts(found: Intervention) -> list[str]:
+    """Say what was changed, in short lines."""
+    texts = []
+    if found.only:
+        texts.append(f"kept only: {printable(', '.join(found.only))}")
+    for change in found.changes[:CHANGES_LISTED]:
+        name = printable(change.name)
+        texts.append(f"{name}: strength {_strength(change.before)} before, {_strength(change.after)} after")
+    more = len(found.changes) - CHANGES_LISTED
+    if more > 0:
+        texts.append(f"and {more} other concept{'s' if more > 1 else ''}")
+    if found.untouched:
+        names = printable(", ".join(found.untouched))
+        texts.append(f"already so in this photo, so unchanged: {names}")
+    texts.append("unnamed remainder: " + ("taken out" if found.remainder_removed else "kept"))
+    return texts
+
+
+def effect_texts(explanation: Explanation, found: Intervention) -> list[str]:
+    """Say what the change does to the answers, in sentences."""
+    before, after = explanation.prediction.answers[0], found.after.answers[0]
+    first, now = printable(str(before.place)), printable(str(after.place))
+    if found.total_variation == 0:
+        return ["Nothing changes: the answers are the same to the last bit."]
+    if found.shift_km < 0.05:
+        moved = f"The first answer stays at {first}."
+    else:
+        moved = f"The first answer moves {kilometres(found.shift_km)}, from {first} to {now}."
+    texts = [
+        moved,
+        f"Within {kilometres(found.radius_km)} of the first answer before: "
+        f"{percent(found.probability_before)} before, {percent(found.probability_after)} after.",
+        f"{percent(found.total_variation)} of all probability moves elsewhere.",
+    ]
+    if explanation.prediction.abstained != found.after.abstained:
+        texts.append("No place stands out any more." if found.after.abstained else "Now a place stands out.")
+    return texts
+
+
+def _strength(value: float) -> str:
+    return f"{value:.2f}"

@@ -1,0 +1,142 @@
+"""Explanations as text, JSON and a page: golden files, the schema, hostile names, and a real browser."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import jsonschema
+import pytest
+from explanation_samples import explanation_of
+from lxml import html as lxml_html
+from test_report_browser import CONTRAST, OVERFLOW, browser  # noqa: F401 - a fixture
+
+from whyhere import UsageError
+from whyhere.report._explain_stream import EXPLANATION_FORMATS, explanation_schema, stream_explanation
+
+
+def render(explanation, format, card, **options):
+    return "".join(stream_explanation(explanation, format, card=card, **options))
+
+
+@pytest.fixture(scope="session")
+def explained(kauai):
+    return explanation_of(kauai)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("explanation.txt", {"width": 100}),
+        ("explanation-narrow.txt", {"width": 40, "ascii_only": True, "concepts": 1}),
+    ],
+)
+def test_the_text_is_as_it_was(explained, card, check_golden, name, options):
+    check_golden(name, render(explained, "table", card, **options))
+
+
+def test_the_json_is_as_it_was_and_follows_its_schema(explained, card, check_golden):
+    text = render(explained, "json", card)
+    check_golden("explanation.json", text)
+    jsonschema.validate(json.loads(text), explanation_schema())
+
+
+@pytest.mark.parametrize("without", ["contrast", "intervention"])
+def test_the_schema_holds_for_parts_of_an_explanation(explained, without):
+    jsonschema.validate(replace(explained, **{without: None}).to_dict(), explanation_schema())
+
+
+def test_the_schema_refuses_what_is_not_an_explanation(explained):
+    data = explained.to_dict()
+    del data["here"]["score"]
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(data, explanation_schema())
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 120, 200])
+@pytest.mark.parametrize("ascii_only", [False, True])
+def test_no_line_is_wider_than_the_terminal(explained, card, width, ascii_only):
+    from rich.cells import cell_len
+
+    text = render(explained, "table", card, width=width, ascii_only=ascii_only)
+    assert max(cell_len(line) for line in text.splitlines()) <= min(width, 120)
+    assert not ascii_only or text.isascii()
+
+
+def test_colour_adds_escapes_and_nothing_else(explained, card):
+    import re
+
+    colored = render(explained, "table", card, color=True)
+    assert re.sub("\x1b\\[[0-9;]*m", "", colored) == render(explained, "table", card)
+    assert colored != render(explained, "table", card)
+
+
+def test_the_page_shows_the_numbers_of_the_explanation(kauai, card):
+    explanation = explanation_of(kauai, with_regions=True)
+    page = lxml_html.document_fromstring(render(explanation, "html", card))
+    text = " ".join(page.text_content().split())
+    for words in (
+        "Why Kapaa, Hawaii, United States?",
+        "Why Kapaa rather than Suva, Central, Fiji?",
+        "volcanic peak 1: strength 1.00 before, 0.00 after",
+        f"The first answer moves {explanation.intervention.shift_km:,.0f} km",
+        "19 % of all probability moves elsewhere",
+        "not proof",
+        "Where in the photo",
+    ):
+        assert words in text
+    assert len(page.xpath("//figure[@class='world']//svg")) >= 2
+    assert len(page.xpath("//section[@aria-labelledby='regions']//img")) == 1
+    ids = page.xpath("//@id")
+    assert len(ids) == len(set(ids))
+    values = [
+        cell.text for cell in page.xpath("//section[@aria-labelledby='why']//tfoot//td[@class='value']")
+    ]
+    assert values == [f"+{explanation.here.score:.4f}"]
+
+
+def test_hostile_names_stay_text(hostile, kauai, card):
+    explanation = explanation_of(replace(kauai, photo=hostile.photo))
+    nasty = replace(explanation.here, place=hostile.answers[0].place, asked="<b>\x1b[31m", how="best in")
+    explanation = replace(explanation, here=nasty, hint="<script>alert(3)</script>\u202e")
+    text = render(explanation, "table", card)
+    assert "\x1b" not in text
+    assert "\u202e" not in text
+    page = render(explanation, "html", card)
+    assert "\x1b" not in page
+    assert not lxml_html.document_fromstring(page).xpath("//script | //img[@onerror] | //main//b[.//b]")
+    assert "\u202e" not in page
+    json.loads(render(explanation, "json", card))
+
+
+def test_other_formats_and_numbers_that_are_not_finite_are_refused(explained, card):
+    assert EXPLANATION_FORMATS == ("table", "json", "html")
+    with pytest.raises(UsageError, match="kml"):
+        stream_explanation(explained, "kml", card=card)
+    broken = replace(explained, here=replace(explained.here, remainder=float("nan")))
+    with pytest.raises(ValueError, match="nan in a score"):
+        stream_explanation(broken, "table", card=card)
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 390)])
+def test_the_page_opens_quietly_complete_and_legible(kauai, card, browser, tmp_path, scheme, width):  # noqa: F811
+    path = tmp_path / "why.html"
+    path.write_text(render(explanation_of(kauai, with_regions=True), "html", card), "utf-8")
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, offline=True)
+    requests, said = [], []
+    context.on("request", lambda request: requests.append(request.url))
+    page = context.new_page()
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.goto(path.as_uri(), wait_until="load")
+    assert [url for url in requests if not url.startswith("data:")] == [path.as_uri()]
+    assert said == []
+    assert page.evaluate("[...document.images].every((i) => i.complete && i.naturalWidth)")
+    assert page.evaluate("getComputedStyle(document.querySelector('.maps')).display") == "grid"
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.evaluate(OVERFLOW) == []
+    contrast = page.evaluate(CONTRAST)
+    assert len(contrast) > 100
+    assert [item for item in contrast if item[0] < 4.5] == []
+    context.close()
