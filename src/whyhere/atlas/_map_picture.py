@@ -1,0 +1,72 @@
+"""The picture of a concept map: cells by percentile, and the open reference in the same cells below."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from whyhere.atlas._statistics import percentiles
+from whyhere.report._canvas import Item, Label, moved, picture
+from whyhere.report._map_panel import SCALE, CellLayer, Frame, boundaries, map_panel, panel_height
+from whyhere.report._picture import Picture
+from whyhere.report._world import WIDTH
+
+if TYPE_CHECKING:
+    from whyhere.atlas._map import ConceptMap
+    from whyhere.atlas._reference import MapReference
+
+_FOOT = 20.0
+_FOOTNOTE = "Grey: no place of the gallery, or nothing known there. Map: Natural Earth."
+
+
+def map_picture(found: ConceptMap) -> Picture:
+    """Draw a concept map; without cells only the ground."""
+    names = [cell.cell for cell in found.cells]
+    frame = Frame()
+    if found.region is not None and found.cells:
+        frame = Frame.around(
+            np.array([cell.lat for cell in found.cells]), np.array([cell.lon for cell in found.cells])
+        )
+    rings = boundaries(names)
+    classes = _tenths(np.array([cell.percentile for cell in found.cells]))
+    where = f" in {found.region}" if found.region else ""
+    title = f"{found.name}{where}"
+    legend = [(colour, "") for colour in SCALE]
+    legend[-1] = (SCALE[-1], "low to high: tenths of the world's cells")
+    layer = CellLayer(names, classes, rings=rings)
+    items: list[Item] = map_panel(
+        layer, frame, caption=f"{title}: by the embeddings of places ({found.release})", legend=legend
+    )
+    height = panel_height()
+    if found.reference is not None:
+        items += moved(_reference_panel(found, found.reference, frame, rings), 0.0, height)
+        height += panel_height()
+    items.append(Label(6.0, height + 12.0, _FOOTNOTE, 11.0, colour="#566068"))
+    words = f"Map of {len(found.cells)} cells, coloured by how much of {found.name} their places have."
+    return picture(items, width=WIDTH, height=height + _FOOT, title=f"whyhere: {title}", words=words)
+
+
+def _reference_panel(
+    found: ConceptMap, reference: MapReference, frame: Frame, rings: tuple[np.ndarray, ...]
+) -> list[Item]:
+    values = np.array([np.nan if cell.reference is None else cell.reference for cell in found.cells])
+    known = np.flatnonzero(~np.isnan(values))
+    names = [found.cells[row].cell for row in known]
+    legend = [(colour, "") for colour in SCALE]
+    if reference.kind == "binary":
+        classes = np.where(values[known] > 0.5, len(SCALE) - 2, 1)
+        legend = [(SCALE[1], "no"), (SCALE[-2], "yes")]
+    else:
+        sign = 1.0 if reference.higher_means_more else -1.0
+        classes = _tenths(percentiles(sign * values[known]))
+        order = "low to high" if reference.higher_means_more else "high to low"
+        legend[-1] = (SCALE[-1], f"{order}: tenths of these cells")
+    layer = CellLayer(names, classes, rings=tuple(rings[row] for row in known))
+    caption = f"Open reference: {reference.name} ({reference.agreement_text})"
+    return map_panel(layer, frame, caption=caption, legend=legend)
+
+
+def _tenths(shares: np.ndarray) -> np.ndarray:
+    """Return which tenth each percentile lies in, 0 to 9."""
+    return np.clip((shares / 10).astype(np.int64), 0, len(SCALE) - 1)

@@ -1,0 +1,94 @@
+"""What `whyhere place`, `map` and `compare` share: the format asked for, loading, and writing text or PNG."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from whyhere.errors import UsageError
+
+if TYPE_CHECKING:
+    from whyhere.atlas import Atlas
+
+Pieces = Callable[[dict[str, Any]], Iterator[str]]
+
+
+def format_of(format: str | None, out: Path | None, formats: Sequence[str]) -> str:
+    """Return the format asked for, else the one that the suffix of the file means, else a table."""
+    if format is None:
+        suffix = out.suffix.lower().lstrip(".") if out else ""
+        meant = {"": "table", "txt": "table", "md": "table", "htm": "html"}.get(suffix, suffix)
+        if meant not in formats:
+            raise UsageError(f"--out {out}: the suffix names no format; add --format")
+        return meant
+    if format not in formats:
+        raise UsageError(f"--format {format}: there is no such format; choose one of {', '.join(formats)}")
+    if format == "png" and out is None and sys.stdout.isatty():
+        raise UsageError("--format png: a picture is not for a terminal; add --out FILE")
+    return format
+
+
+def checked_file(option: str, target: Path | None) -> Path | None:
+    """Refuse a target that cannot be written, before anything slow happens; None for standard output."""
+    if target is None or str(target) == "-":
+        return None
+    file = target.resolve()
+    if file.is_dir():
+        raise UsageError(f"{option} {target}: that is a directory; name a file in it")
+    if not file.parent.is_dir() or not os.access(file.parent, os.W_OK):
+        raise UsageError(f"{option} {target}: its directory does not exist or cannot be written")
+    return file
+
+
+def load(release: str) -> Atlas:
+    """Load an atlas, with a progress bar while a gallery is embedded for the first time."""
+    from whyhere.atlas import Atlas
+    from whyhere.cli._progress import place_progress
+
+    with place_progress("Embedding the gallery (first use only)") as progress:
+        return Atlas.from_release(release, progress=progress)
+
+
+def write(content: Pieces | bytes, target: Path | None) -> None:
+    """Write text in pieces, or a PNG, to a file or to standard output."""
+    from whyhere.cli._output import write_output
+
+    if not isinstance(content, bytes):
+        write_output(content, target)
+    elif target is None:
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
+    else:
+        _replace(target, content)
+
+
+def as_json(value: object) -> Iterator[str]:
+    """Yield a value as indented JSON."""
+    import json
+
+    yield json.dumps(value, ensure_ascii=False, indent=2) + "\n"
+
+
+def _replace(target: Path, content: bytes) -> None:
+    """Replace a file once the new one is whole; a pipe or a device is written, not replaced."""
+    try:
+        if target.exists() and not target.is_file():
+            target.write_bytes(content)
+            return
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+        temporary = Path(name)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+            umask = os.umask(0)
+            os.umask(umask)
+            temporary.chmod(0o666 & ~umask)
+            temporary.replace(target)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise UsageError(f"{target}: cannot write it ({error.strerror})") from error

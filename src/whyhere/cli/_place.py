@@ -1,0 +1,104 @@
+"""`whyhere place`."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from whyhere.errors import UsageError
+
+if TYPE_CHECKING:
+    from whyhere.atlas import PlaceProfile
+    from whyhere.cli._atlas import Pieces
+
+FORMATS = ("table", "json", "html", "svg", "png")
+SETTINGS = {"ignore_unknown_options": True}  # or -22.9 would be an option
+
+_NUMBER = re.compile(r"[-+\u2212]?(?:\d+\.?\d*|\.\d+)", re.ASCII)
+
+
+def place(
+    position: Annotated[
+        list[str],
+        typer.Argument(metavar="LAT LON", help="Latitude and longitude in degrees; LAT,LON is fine, too."),
+    ],
+    similar: Annotated[int, typer.Option(min=0, max=50, help="How many similar places to look for.")] = 5,
+    concepts: Annotated[int, typer.Option(min=0, max=50, help="Concepts above and below in the table.")] = 8,
+    release: Annotated[str, typer.Option(help="Name or directory of the release.")] = "base",
+    format: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            help="table, json, html, svg or png.",
+            show_default="by the suffix of --out, else table",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", metavar="FILE", help="Write there instead of to standard output."),
+    ] = None,
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Also write a self-contained page there.")
+    ] = None,
+) -> None:
+    """Describe a place by its concepts, against its region and the world, with places like it.
+
+    From the embedding of the place alone; no photo is needed. A hypothesis, not a fact about the place.
+    """
+    from whyhere.cli._atlas import checked_file, format_of, load, write
+
+    lat, lon = _position(position)
+    target, report = checked_file("--out", out), checked_file("--html", html)
+    if target is not None and target == report:
+        raise UsageError("--out and --html name the same file; name two")
+    chosen = format_of(format, out, FORMATS)
+    if not -90 <= lat <= 90:
+        raise UsageError(
+            f"latitude {lat:g} lies outside -90 to 90 degrees; are latitude and longitude swapped?"
+        )
+    found = load(release).place(lat, lon, similar=similar)
+    if found.far:
+        far = f"the nearest place that {found.release} knows is {found.nearest_km:,.0f} km away"
+        print(f"whyhere: {far}; the profile is an extrapolation", file=sys.stderr)
+    write(_content(found, chosen, concepts), target)
+    if report is not None:
+        write(_content(found, "html", concepts), report)
+        print(f"Report: {report} (open it in a browser)", file=sys.stderr)
+
+
+def _position(words: list[str]) -> tuple[float, float]:
+    """Read "48.86 2.35", "48.86,2.35" or "48.86, 2.35"."""
+    parts = [part for part in re.split(r"[\s,]+", " ".join(words)) if part]
+    options = [part for part in parts if part.startswith("-") and not _NUMBER.fullmatch(part)]
+    if options:
+        raise UsageError(f"{options[0]}: there is no such option, and it is no latitude or longitude")
+    if len(parts) != 2 or not all(_NUMBER.fullmatch(part) for part in parts):
+        raise UsageError(
+            f"{' '.join(words)[:60]!r} is no position; write latitude and longitude in degrees, such as: "
+            "whyhere place 48.86 2.35"
+        )
+    lat, lon = (float(part.replace("\u2212", "-")) for part in parts)
+    return lat, lon
+
+
+def _content(found: PlaceProfile, format: str, concepts: int) -> Pieces | bytes:
+    from whyhere.atlas._pages import place_page
+    from whyhere.atlas._tables import place_table, plain
+    from whyhere.cli._atlas import as_json
+
+    if format == "png":
+        return found.plot().png()
+    if format == "svg":
+        return lambda console: iter((found.plot().svg,))
+    if format == "html":
+        return lambda console: iter((place_page(found),))
+    if format == "json":
+        return lambda console: as_json(found.to_dict())
+    return lambda console: plain(
+        place_table(found, limit=concepts, width=console["width"], ascii_only=console["ascii_only"]),
+        ascii_only=console["ascii_only"],
+    )

@@ -1,0 +1,59 @@
+"""The pages of the atlas in a real browser: quiet, complete, inside the window.
+
+Needs playwright and a Chromium: set `CHROMIUM` to its path, or have `chromium` on the PATH.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import pytest
+
+from whyhere.atlas._pages import compare_page, map_page, place_page
+
+pytestmark = pytest.mark.browser
+
+FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
+
+
+@pytest.fixture(scope="module")
+def browser():
+    sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright (pip install playwright)")
+    path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    if path is None:
+        pytest.skip("needs a Chromium on the PATH or in CHROMIUM")
+    with sync_api.sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield running
+        running.close()
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("kind", ["place", "map", "compare", "picture"])
+def test_a_page_opens_quietly_complete_and_inside_the_window(browser, atlas, tmp_path, kind, width):
+    pages = {
+        "place": lambda: place_page(atlas.place(48.86, 2.35)),
+        "map": lambda: map_page(atlas.map("desert", region="France")),
+        "compare": lambda: compare_page(atlas.compare("France", "Spain"), limit=5),
+        "picture": lambda: atlas.map("desert").plot().html(),
+    }
+    path = tmp_path / "page.html"
+    path.write_text(pages[kind](), encoding="utf-8")
+    context = browser.new_context(viewport={"width": width, "height": 900}, offline=True)
+    requests, said = [], []
+    context.on("request", lambda request: requests.append(request.url))
+    page = context.new_page()
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.goto(path.as_uri(), wait_until="load")
+    assert [url for url in requests if not url.startswith("data:")] == [path.as_uri()]
+    assert said == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    box = page.evaluate(
+        "(() => { const b = [...document.querySelectorAll('svg')].at(-1).getBoundingClientRect();"
+        " return [b.width, b.height]; })()"
+    )
+    assert box[0] > 0.6 * width
+    assert box[1] > 100
+    context.close()

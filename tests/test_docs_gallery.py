@@ -1,0 +1,83 @@
+"""The gallery page: every block of Python runs, and every picture is one that the page writes itself."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+PAGE = (DOCS / "gallery.md").read_text(encoding="utf-8")
+ATLAS = (DOCS / "atlas.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```python\n(.*?)^```", PAGE, flags=re.S | re.M)
+PICTURES = re.findall(r"!\[[^\]]+\]\((images/[^)]+)\)", PAGE)
+
+
+def test_the_page_asks_every_question():
+    code = "\n".join(BLOCKS)
+    for name in (
+        ".locate(",
+        ".explain(",
+        "versus=",
+        "without=",
+        "regions=",
+        ".place(",
+        ".map(",
+        ".map_text(",
+        ".compare(",
+    ):
+        assert name in code
+
+
+def test_its_pictures_and_links_are_there_and_small():
+    links = re.findall(r"\]\((?!https?:)([^)#]+)", PAGE + ATLAS)
+    assert len(PICTURES) >= 5
+    for link in links:
+        assert (DOCS / link).is_file(), link
+    for picture in PICTURES:
+        assert (DOCS / picture).stat().st_size < 300_000, picture
+
+
+def test_its_commands_are_known():
+    from typer.testing import CliRunner
+
+    from whyhere.cli._main import app
+
+    lines = re.findall(r"`whyhere ([a-z]+) ([^`]*)`", PAGE)
+    assert {name for name, _ in lines} >= {"locate", "explain", "place", "map", "compare"}
+    for name, rest in lines:
+        shown = CliRunner().invoke(app, [name, "--help"], env={"COLUMNS": "200", "NO_COLOR": "1"})
+        assert shown.exit_code == 0, name
+        for option in re.findall(r"(?<!\S)--[a-z-]+", rest):
+            assert option in shown.output, f"{name} {option}"
+
+
+@pytest.mark.weights
+@pytest.mark.usefixtures("base_release")
+def test_the_example_of_the_page_on_places_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (example,) = re.findall(r"^```python\n(.*?)^```", ATLAS, flags=re.S | re.M)
+    exec(compile(example, "atlas.md", "exec"), {})
+    assert (tmp_path / "flows.svg").read_text(encoding="utf-8").startswith("<svg")
+
+
+@pytest.mark.weights
+@pytest.mark.usefixtures("base_release")
+def test_every_block_runs_and_writes_the_pictures_of_the_page(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        for block in BLOCKS:
+            exec(compile(block, "gallery.md", "exec"), names)
+    assert "within" in printed.getvalue()
+    for picture in PICTURES:
+        written = tmp_path / Path(picture).name
+        assert written.stat().st_size > 1000, picture
+        if os.environ.get("WHYHERE_UPDATE_GOLDEN") == "1":
+            shutil.copy(written, DOCS / picture)
