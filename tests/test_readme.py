@@ -44,7 +44,7 @@ def test_every_option_that_the_readme_shows_is_known():
     for line in lines:
         _, *words = shlex.split(line)
         commands = [word for word in words[:2] if re.fullmatch("[a-z]+", word)]
-        options = {word.split("=")[0] for word in words if word.startswith("-") and len(word) > 1}
+        options = {word.split("=")[0] for word in words if re.match("--?[a-z]", word)}
         command = commands if words[0] in {"releases", "concepts"} else commands[:1]
         shown = CliRunner().invoke(app, [*command, "--help"], env={"COLUMNS": "200", "NO_COLOR": "1"})
         assert shown.exit_code == 0, line

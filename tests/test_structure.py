@@ -18,6 +18,7 @@ MAY_IMPORT = {
     "errors": set(),
     "geo": {"errors"},
     "concepts": {"errors"},
+    "references": {"errors", "geo", "concepts"},
     "prediction": {"geo"},
     "images": {"errors", "geo"},
     "encoders": {"errors", "geo", "images"},
@@ -25,13 +26,16 @@ MAY_IMPORT = {
     "gallery": {"errors", "geo", "encoders", "_file_lock"},
     "alignment": {"errors", "geo", "concepts", "encoders"},
     "ranking": {"errors", "geo", "gallery", "alignment"},
-    "explain": {"errors", "geo", "concepts", "prediction", "alignment", "ranking"},
+    "explain": {
+        "errors", "geo", "concepts", "prediction", "images", "encoders", "gallery", "alignment", "ranking",
+    },
     "report": {"errors", "geo", "prediction", "explain"},
     "releases": {"errors", "_file_lock", "geo", "concepts", "prediction", "encoders", "gallery", "alignment"},
 }
 # These sit on top. Nothing needs training, evaluation or probing to locate a photo.
-ON_TOP = {"cli", "training", "evaluation", "probing", "_assembly", "locator", "__init__", "__main__"}
-NOT_FOR_LOCATING = {"training", "evaluation", "probing"}
+NOT_FOR_LOCATING = {"training", "evaluation", "probing", "faithfulness"}
+JOINS = {"_assembly", "_answering", "_explaining", "locator", "atlas", "__init__", "__main__"}
+ON_TOP = {"cli", *JOINS, *NOT_FOR_LOCATING}
 
 
 def imports_of(path: Path) -> set[str]:

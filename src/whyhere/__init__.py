@@ -12,14 +12,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from whyhere.atlas import Atlas
     from whyhere.errors import MissingFileError, PhotoError, UsageError, WhyhereError
+    from whyhere.explain import Explanation
     from whyhere.geo import LatLon, PlaceName
     from whyhere.locator import Locator
     from whyhere.prediction import Answer, ConceptContribution, Prediction, ReleaseCard, SurfaceCell
 
 _HOMES = {
     "Answer": "prediction",
+    "Atlas": "atlas",
     "ConceptContribution": "prediction",
+    "Explanation": "explain",
     "LatLon": "geo",
     "Locator": "locator",
     "MissingFileError": "errors",
@@ -34,7 +38,9 @@ _HOMES = {
 
 __all__ = [
     "Answer",
+    "Atlas",
     "ConceptContribution",
+    "Explanation",
     "LatLon",
     "Locator",
     "MissingFileError",

@@ -8,7 +8,19 @@ from typing import Annotated
 
 import typer
 
-from whyhere.cli import _concepts, _evaluate, _locate, _probe, _releases, _train
+from whyhere.cli import (
+    _compare,
+    _concepts,
+    _evaluate,
+    _explain,
+    _faithfulness,
+    _locate,
+    _map,
+    _place,
+    _probe,
+    _releases,
+    _train,
+)
 from whyhere.errors import WhyhereError
 
 app = typer.Typer(
@@ -19,7 +31,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("locate")(_locate.locate)
+app.command("explain")(_explain.explain)
+app.command("place", context_settings=_place.SETTINGS)(_place.place)
+app.command("map")(_map.map_)
+app.command("compare", context_settings=_compare.SETTINGS)(_compare.compare)
 app.command("evaluate")(_evaluate.evaluate)
+app.command("faithfulness")(_faithfulness.faithfulness)
 app.command("probe")(_probe.probe)
 app.command("train")(_train.train)
 app.add_typer(_releases.app, name="releases")

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -33,6 +34,10 @@ def train(
         str,
         typer.Option(metavar="FILE", help="TOML file, or the name of a shipped one: small, paper, geoclip."),
     ] = "small",
+    concepts: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Your own concepts, as `whyhere concepts build` writes them."),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
     device: Annotated[str, typer.Option(help="cpu, or a torch device such as cuda.")] = "cpu",
 ) -> None:
@@ -45,6 +50,8 @@ def train(
 
     first = int(os.environ.get("RANK", "0")) == 0
     choices = read_train_config(config)
+    if concepts is not None:
+        choices = replace(choices, directions=str(concepts))
     with _progress(enabled=first) as progress:
         report = train_release(
             data,
