@@ -20,6 +20,7 @@ MAY_IMPORT = {
     "concepts": {"errors"},
     "references": {"errors", "geo", "concepts"},
     "prediction": {"geo"},
+    "picture": {"errors"},
     "images": {"errors", "geo"},
     "encoders": {"errors", "geo", "images"},
     "_file_lock": set(),
@@ -27,9 +28,18 @@ MAY_IMPORT = {
     "alignment": {"errors", "geo", "concepts", "encoders"},
     "ranking": {"errors", "geo", "gallery", "alignment"},
     "explain": {
-        "errors", "geo", "concepts", "prediction", "images", "encoders", "gallery", "alignment", "ranking",
+        "errors",
+        "picture",
+        "geo",
+        "concepts",
+        "prediction",
+        "images",
+        "encoders",
+        "gallery",
+        "alignment",
+        "ranking",
     },
-    "report": {"errors", "geo", "prediction", "explain"},
+    "report": {"errors", "picture", "geo", "prediction", "explain"},
     "releases": {"errors", "_file_lock", "geo", "concepts", "prediction", "encoders", "gallery", "alignment"},
 }
 # These sit on top. Nothing needs training, evaluation or probing to locate a photo.

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from PIL import Image, ImageColor
 
 from whyhere.errors import UsageError
+from whyhere.picture import Picture
 from whyhere.report._canvas import Label, Shape, lines_of, moved, picture, rectangle
 from whyhere.report._map_panel import SCALE, Frame
-from whyhere.report._picture import Picture
 from whyhere.report._svg import path_data
 from whyhere.report._world import WIDTH
 

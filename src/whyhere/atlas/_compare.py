@@ -15,7 +15,7 @@ from whyhere.prediction import ReleaseCard
 from whyhere.ranking import CellIndex
 
 if TYPE_CHECKING:
-    from whyhere.report._picture import Picture
+    from whyhere.picture import Picture
 
 _RESOLUTIONS = (3, 4, 5)
 _ENOUGH_CELLS = 20

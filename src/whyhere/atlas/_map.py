@@ -15,7 +15,7 @@ from whyhere.prediction import ReleaseCard
 from whyhere.ranking import CellIndex
 
 if TYPE_CHECKING:
-    from whyhere.report._picture import Picture
+    from whyhere.picture import Picture
 
 RESOLUTION = 3
 """H3 resolution of maps: cells of 12,400 km2, some 120 km across."""

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from whyhere.atlas._tables import CAUTION, PEAKS
 from whyhere.geo import place_names
+from whyhere.picture import Picture
 from whyhere.report._page import page
-from whyhere.report._picture import Picture
 from whyhere.report._text import coordinates, kilometres, printable, signed
 
 if TYPE_CHECKING:

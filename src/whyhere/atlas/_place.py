@@ -16,7 +16,7 @@ from whyhere.prediction import ReleaseCard
 from whyhere.ranking import CellIndex
 
 if TYPE_CHECKING:
-    from whyhere.report._picture import Picture
+    from whyhere.picture import Picture
 
 REGION_KM = 500.0
 """Where the country is unknown or holds too few places, this far around counts as the region."""

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from whyhere.picture import Picture
 from whyhere.report._canvas import Item, Label, Shape, moved, picture, rectangle
 from whyhere.report._map_panel import CellLayer, Frame, map_panel, panel_height
-from whyhere.report._picture import Picture
 from whyhere.report._text import coordinates
 from whyhere.report._world import WIDTH
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from whyhere.picture import Picture
 from whyhere.report._canvas import Item, Label, Shape, picture, rectangle
-from whyhere.report._picture import Picture
 
 if TYPE_CHECKING:
     from whyhere.atlas._compare import ComparedConcept, Comparison

@@ -18,9 +18,9 @@ from whyhere.explain._explanation import (
     RegionPicture,
 )
 from whyhere.explain._intervene import Change, Intervened, Plan, intervene, plan, strengths
-from whyhere.explain._picture import Picture
 from whyhere.explain._shift import best_points, surroundings, total_variation
 from whyhere.explain._where import Where, parse_where
+from whyhere.picture import Picture
 
 __all__ = [
     "Change",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from html import escape
 
 from whyhere.explain._explanation import Explanation
-from whyhere.explain._picture import Picture
+from whyhere.picture import Picture
 
 LISTED = 3
 """Concepts drawn a group; the others are drawn as one bar."""

@@ -13,7 +13,7 @@ from whyhere.geo import PlaceName
 from whyhere.prediction import Answer, ConceptContribution, Prediction, shown_as
 
 if TYPE_CHECKING:
-    from whyhere.explain._picture import Picture
+    from whyhere.picture import Picture
 
 
 @dataclass(frozen=True, slots=True)

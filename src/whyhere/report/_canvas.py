@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from whyhere.report._picture import Picture
+from whyhere.picture import Picture
 from whyhere.report._svg import PATH_SCALE, number, path_data
 from whyhere.report._text import printable
 
@@ -114,7 +114,7 @@ def picture(items: Sequence[Item], *, width: float, height: float, title: str, w
         words: What it shows, in a sentence, for people who do not see it.
     """
     svg = _svg(items, width, height, title, words)
-    return Picture(svg, title, lambda: _painted(items, width, height))
+    return Picture(svg, printable(title), lambda: _painted(items, width, height))
 
 
 def _svg(items: Sequence[Item], width: float, height: float, title: str, words: str) -> str:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from whyhere.errors import UsageError
-from whyhere.report._text import printable
 
 if TYPE_CHECKING:
     import os
@@ -60,7 +59,7 @@ class Picture:
             '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
             f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
             '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-            f'<link rel="icon" href="data:,">\n<title>{escape(printable(self.title))}</title>\n'
+            f'<link rel="icon" href="data:,">\n<title>{escape(self.title)}</title>\n'
             f"<style>{_STYLE}</style>\n</head>\n<body>\n{self.svg}\n</body>\n</html>\n"
         )
 
