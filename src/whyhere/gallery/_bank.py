@@ -29,7 +29,7 @@ from whyhere._file_lock import exclusive
 from whyhere.encoders import LocationEncoder
 from whyhere.errors import MissingFileError
 from whyhere.gallery._gallery import Gallery
-from whyhere.gallery._neighbourhoods import CELL_RESOLUTION, Encoder, Neighbourhoods
+from whyhere.gallery._neighbourhoods import ALGORITHM, Encoder, Neighbourhoods
 
 Progress = Callable[[int, int], None]
 Float32Array = NDArray[np.float32]
@@ -117,7 +117,7 @@ def gallery_fingerprint(coordinates: Path, encoder_weights: Path, *, smoothing_k
     """
     parts = [f"whyhere gallery {_FORMAT}", LocationEncoder.algorithm, _DTYPE.str]
     if smoothing_km:
-        parts.append(f"neighbourhoods of {smoothing_km!r} km over cells of resolution {CELL_RESOLUTION}")
+        parts.append(f"neighbourhoods of {smoothing_km!r} km: {ALGORITHM}")
     for path in (coordinates, encoder_weights):
         try:
             with path.open("rb") as file:

@@ -22,6 +22,9 @@ Float64Array = NDArray[np.float64]
 CELL_RESOLUTION = 3
 """H3 resolution of the cells that are averaged first, so that crowded places do not outweigh empty ones."""
 
+ALGORITHM = f"cells of resolution {CELL_RESOLUTION}, weighted by area and exp(-km / scale), version 1"
+"""Changes whenever the embeddings would."""
+
 _BLOCK = 2048  # places at a time: 65 MB of weights against 4,000 cells
 _CHUNK = 8192
 
