@@ -3,9 +3,12 @@
     python scripts/concept_maps.py --release base [--format markdown|json] [--write docs/references.md]
 
 For every named concept that has a reference: what the location side says at the places of the gallery, and
-what the map says, averaged over cells of 110 km; AUROC and Spearman over cells, 95 % intervals from blocks of
-10 degrees. No photo takes part, and no concept is left out because of its number. Controls on the same cells:
-the same references against random directions of the location space, and against the other concepts' maps.
+what the reference says, averaged over cells of 110 km; AUROC and Spearman over cells, 95 % intervals from
+blocks of 10 degrees. No photo takes part, and no concept is left out because of its number.
+
+A release may have learned from these very references. Its maps are then tested twice: as photos alone teach
+them, and as the references teach them elsewhere, each tenth of the blocks by what was learned on the others.
+Controls, of the maps that photos alone teach: random directions, and the other concepts' maps.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from textwrap import fill
 from typing import Any
@@ -21,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whyhere._assembly import prepare_gallery
-from whyhere.alignment import load_alignment
+from whyhere.alignment import Alignment, LinearAlignment, load_alignment
 from whyhere.concepts import read_labels
 from whyhere.gallery import Gallery
 from whyhere.references import (
@@ -34,8 +38,10 @@ from whyhere.references import (
 )
 from whyhere.references._agreement import weighted_auroc
 from whyhere.releases import prepare_heads, resolve
+from whyhere.training import Grounding
 
 RANDOM_DIRECTIONS = 200
+PARTS = 10  # parts of the Earth, each tested by what was learned on the others
 CONTROL_SEED = 1
 WIDTH = 116  # of the documents
 
@@ -56,8 +62,10 @@ def main() -> None:
     gallery = prepare_gallery(release)
     alignment = load_alignment(prepare_heads(release), release.config.alignment)
     labels = read_labels(release.directory / "concepts.json")
-    maps = alignment.location_concepts(np.ascontiguousarray(gallery.embeddings))
     cells = cell_table(gallery.lat, gallery.lon)
+    maps = photos_alone(alignment).location_concepts(gallery.embeddings)
+    taught = taught_elsewhere(alignment, gallery, cells)
+    elsewhere: dict[str, dict[str, Any]] = {}
     rows: list[Agreement] = []
     too_few, without = [], []
     for column, label in enumerate(labels):
@@ -75,6 +83,17 @@ def main() -> None:
         )
         if compared:
             rows.append(compared)
+            if taught is not None:
+                again = agreement(
+                    taught[:, column],
+                    reference,
+                    lat=gallery.lat,
+                    lon=gallery.lon,
+                    cells=cells,
+                    draws=arguments.draws,
+                )
+                assert again is not None
+                elsewhere[label.id] = again.to_dict()
         else:
             too_few.append(label.name)
         print(f"{label.id}: {compared.auroc if compared else 'too few cells'}", file=sys.stderr)
@@ -90,6 +109,7 @@ def main() -> None:
         "places": len(gallery),
         "cells": len(cells.cells),
         "agreements": [row.to_dict() for row in rows],
+        "taught_elsewhere": elsewhere,
         "median_auroc": {
             "all": median(rows),
             "direct": median([row for row in rows if row.directness == "direct"]),
@@ -119,19 +139,21 @@ def markdown(report: dict[str, Any], names: dict[str, str]) -> str:
         report: What was measured.
         names: Names of concepts by id.
     """
-    rows = report["agreements"]
+    rows, taught = report["agreements"], report["taught_elsewhere"]
     lines = [
         f"Release `{report['release']}` {report['version']}, {report['places']:,} places, "
         f"{report['cells']:,} cells.",
         "",
-        "| concept | reference | | cells with / all | AUROC | Spearman |",
-        "|---|---|---|---|---|---|",
+        "| concept | reference | | cells with / all "
+        "| AUROC, photos alone | Spearman | AUROC, taught elsewhere |",
+        "|---|---|---|---|---|---|---|",
     ]
     lines += [
         f"| {names[row['concept_id']]} | {row['reference']} | {row['directness']} "
         f"| {row['present_cells']:,} / {row['cells']:,} "
         f"| {row['auroc']:.2f} ({row['auroc_low']:.2f} to {row['auroc_high']:.2f}) "
-        f"| {row['spearman']:+.2f} ({row['spearman_low']:+.2f} to {row['spearman_high']:+.2f}) |"
+        f"| {row['spearman']:+.2f} ({row['spearman_low']:+.2f} to {row['spearman_high']:+.2f}) "
+        f"| {interval(taught.get(row['concept_id']))} |"
         for row in rows
     ]
     lines += [
@@ -142,7 +164,11 @@ def markdown(report: dict[str, Any], names: dict[str, str]) -> str:
     for which, value in report["median_auroc"].items():
         mine = [row for row in rows if which in ("all", row["directness"])]
         different, high = len({row["reference"] for row in mine}), sum(row["auroc"] >= 0.75 for row in mine)
-        lines.append(f"| {which} | {len(mine)} | {different} | {value:.3f} | {high} |")
+        learned = [taught[row["concept_id"]]["auroc"] for row in mine if row["concept_id"] in taught]
+        of_learned = (
+            f"{np.median(learned):.3f} | {sum(auroc >= 0.75 for auroc in learned)}" if learned else "- | -"
+        )
+        lines.append(f"| {which} | {len(mine)} | {different} | {value:.3f} | {high} | {of_learned} |")
     controls = report["controls"]
     lines += [
         "",
@@ -169,6 +195,11 @@ def markdown(report: dict[str, Any], names: dict[str, str]) -> str:
     return "\n".join(line if line.startswith("|") else fill(line, WIDTH) for line in lines)
 
 
+def interval(row: dict[str, Any] | None) -> str:
+    """Write an AUROC with its interval."""
+    return f"{row['auroc']:.2f} ({row['auroc_low']:.2f} to {row['auroc_high']:.2f})" if row else "-"
+
+
 def put_between_marks(path: Path, text: str) -> None:
     """Replace what stands between the marks of a file."""
     first, last = "<!-- results -->", "<!-- end of results -->"
@@ -177,6 +208,40 @@ def put_between_marks(path: Path, text: str) -> None:
     if not (found and ended):
         sys.exit(f"{path} lacks the lines {first} and {last} between which the table goes")
     path.write_text(f"{before}{first}\n\n{text}\n\n{last}{after}", encoding="utf-8")
+
+
+def photos_alone(alignment: Alignment) -> Alignment:
+    """Return the alignment without what it has learned from references."""
+    if not isinstance(alignment, LinearAlignment):
+        return alignment
+    return replace(alignment, grounding=np.zeros_like(alignment.grounding))
+
+
+def taught_elsewhere(alignment: Alignment, gallery: Gallery, cells: CellTable) -> NDArray[np.float32] | None:
+    """Return maps whose every place has been kept from what the references taught.
+
+    Args:
+        alignment: The release's.
+        gallery: The places.
+        cells: Their cells.
+
+    Returns:
+        Shape (n, k); None where the alignment has not learned from references.
+    """
+    if not isinstance(alignment, LinearAlignment) or not alignment.grounding.any():
+        return None
+    grounding = Grounding.build(gallery, alignment.concept_ids)
+    dealt = np.arange(int(cells.block.max()) + 1) % PARTS
+    part = np.random.default_rng(CONTROL_SEED).permutation(dealt)[cells.block]
+    maps = np.empty((len(gallery), len(alignment.concept_ids)), np.float32)
+    for number in range(PARTS):
+        learned = grounding.directions(
+            alignment.concept_ids, alignment.location_mean.astype(np.float64), among=part != number
+        )
+        places = part[cells.cell] == number
+        changed = replace(alignment, grounding=learned.astype(np.float32))
+        maps[places] = changed.location_concepts(gallery.embeddings[places])
+    return maps
 
 
 def median(rows: list[Agreement]) -> float:

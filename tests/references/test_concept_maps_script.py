@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from whyhere.alignment import LinearAlignment
 from whyhere.gallery import Gallery
 from whyhere.probing import land_points
 from whyhere.references import agreement, cell_table, reference_for
@@ -58,6 +60,32 @@ def test_controls_know_whose_map_is_whose(script, world):
     assert found["other_concepts"] < script.median(rows)
 
 
+def test_nothing_is_tested_where_it_was_taught(script, world):
+    gallery, _ = world
+    cells = cell_table(gallery.lat, gallery.lon)
+    size = gallery.embeddings.shape[1]
+    blind = LinearAlignment(
+        concept_ids=("desert", "forest", "cave"),
+        head=np.eye(size, dtype=np.float32),
+        feature_mean=np.zeros(size, np.float32),
+        location_mean=np.zeros(size, np.float32),
+        directions=np.eye(size, dtype=np.float32)[:, -3:],  # noise: photos have taught nothing
+        scale=1.0,
+        penalty=0.1,
+    )
+    assert script.taught_elsewhere(blind, gallery, cells) is None
+    ones = np.ones((size, 3), np.float32)
+    grounded = dataclasses.replace(blind, grounding=ones)
+    np.testing.assert_allclose(script.photos_alone(grounded).basis, blind.basis)
+    found = script.taught_elsewhere(grounded, gallery, cells)
+    where = {"lat": gallery.lat, "lon": gallery.lon, "cells": cells, "draws": 10}
+    before = agreement(gallery.embeddings[:, -3], reference_for("desert"), **where)
+    after = agreement(found[:, 0], reference_for("desert"), **where)
+    assert after.auroc > before.auroc + 0.2
+    cave = blind.location_concepts(gallery.embeddings)[:, 2]  # no reference, nothing learned
+    np.testing.assert_allclose(found[:, 2], cave, atol=1e-6)
+
+
 def test_the_table_says_what_was_measured_and_takes_its_place(script, world, tmp_path):
     gallery, maps = world
     row = agreement(maps[:, 1], reference_for("forest"), lat=gallery.lat, lon=gallery.lon, draws=20)
@@ -67,6 +95,7 @@ def test_the_table_says_what_was_measured_and_takes_its_place(script, world, tmp
         "places": 3000,
         "cells": row.cells,
         "agreements": [row.to_dict()],
+        "taught_elsewhere": {},
         "median_auroc": {"all": row.auroc, "direct": row.auroc, "proxy": float("nan")},
         "contradicted": [],
         "undecided": ["forest"],
@@ -82,7 +111,7 @@ def test_the_table_says_what_was_measured_and_takes_its_place(script, world, tmp
     }
     text = script.markdown(report, {"forest": "forest"})
     assert f"| forest | share of forest, at least 50 % | direct | {row.present_cells:,}" in text
-    assert f"| {row.auroc:.2f} ({row.auroc_low:.2f} to {row.auroc_high:.2f}) |" in text
+    assert f"| {row.auroc:.2f} ({row.auroc_low:.2f} to {row.auroc_high:.2f}) | +" in text
     assert "Without a reference: cave." in text
     assert "Undecided: forest." in text
     page = tmp_path / "page.md"

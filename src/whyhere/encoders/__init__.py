@@ -10,6 +10,7 @@ from whyhere.encoders._image_tower import ImageTower, OnnxImageTower, TowerOutpu
 from whyhere.encoders._location import LocationEncoder
 from whyhere.encoders._text_tower import TextTower
 from whyhere.encoders._tokenizer import ClipTokenizer
+from whyhere.encoders._tracing import PatchShares, TracingTower
 
 __all__ = [
     "ClipTokenizer",
@@ -17,7 +18,9 @@ __all__ = [
     "ImageTower",
     "LocationEncoder",
     "OnnxImageTower",
+    "PatchShares",
     "TextTower",
     "TowerNames",
     "TowerOutput",
+    "TracingTower",
 ]

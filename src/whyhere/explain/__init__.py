@@ -2,11 +2,13 @@
 
 The score of a place is a sum over concepts plus a remainder, so an explanation is that sum (`PlaceParts`), a
 contrast is the difference of two such sums (`Contrast`), and an intervention is the same sum after the
-photo's concepts were changed (`intervene`, `Intervention`). No second model explains the first one. Nothing
-here reads a photo or a file; `Locator.explain` joins it with the other stages.
+photo's concepts were changed (`intervene`, `Intervention`). No second model explains the first one. Image
+regions (`photo_regions`) say which parts of the photo raise a concept, and `deletion_insertion` tests that.
+Nothing here reads a file; `Locator.explain` joins it with the other stages.
 """
 
 from whyhere.explain._compose import contrast, place_parts
+from whyhere.explain._deletion import DeletionInsertion, concept_score, deletion_insertion
 from whyhere.explain._explanation import (
     ConceptContrast,
     Contrast,
@@ -18,6 +20,8 @@ from whyhere.explain._explanation import (
     RegionPicture,
 )
 from whyhere.explain._intervene import Change, Intervened, Plan, intervene, plan, strengths
+from whyhere.explain._region_picture import draw_regions, region_pictures, regions_png
+from whyhere.explain._regions import RegionMap, photo_regions, region_maps
 from whyhere.explain._shift import best_points, surroundings, total_variation
 from whyhere.explain._where import Where, parse_where
 from whyhere.picture import Picture
@@ -26,6 +30,7 @@ __all__ = [
     "Change",
     "ConceptContrast",
     "Contrast",
+    "DeletionInsertion",
     "Explanation",
     "GroupContrast",
     "GroupParts",
@@ -34,14 +39,22 @@ __all__ = [
     "Picture",
     "PlaceParts",
     "Plan",
+    "RegionMap",
     "RegionPicture",
     "Where",
     "best_points",
+    "concept_score",
     "contrast",
+    "deletion_insertion",
+    "draw_regions",
     "intervene",
     "parse_where",
+    "photo_regions",
     "place_parts",
     "plan",
+    "region_maps",
+    "region_pictures",
+    "regions_png",
     "strengths",
     "surroundings",
     "total_variation",
