@@ -29,6 +29,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from _bench import cosine, processor
 from _tower_ways import RotatedBuilder, per_token, rotated, weight_only
 from whyhere.encoders import _onnx_format as fmt
 from whyhere.encoders._onnx_convert import float_weights
@@ -127,11 +128,6 @@ def time_ways(ways: dict[str, Way], pixels: NDArray[np.float32], rounds: int) ->
                 times.append((time.process_time() - start) * 1e3 / batch)
 
 
-def cosine(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Cosine of corresponding rows."""
-    return (a * b).sum(axis=1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
-
-
 def print_table(ways: dict[str, Way], pixels: NDArray[np.float32]) -> None:
     """Print one Markdown row per way."""
     reference = ways[SHIPPED].run_each(pixels)
@@ -191,16 +187,6 @@ def print_differences(ways: dict[str, Way], photo: NDArray[np.float32], there: P
             print(
                 f"{name}: cosine {cosine(here, other)[0]:.6f}, largest difference {furthest:.0e}", flush=True
             )
-
-
-def processor() -> str:
-    """Name of the processor, as far as the system tells."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    flags = next((line for line in lines if line.startswith("flags")), "")
-    vnni = "with" if "vnni" in flags else "without"
-    return f"{names[0]}, {vnni} VNNI" if names else platform.processor() or platform.machine()
 
 
 def main() -> None:

@@ -27,14 +27,13 @@ import zipfile
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+import _bench
+from stages import stage_times
 from whyhere import Locator
-from whyhere.geo import place_names
 from whyhere.images import open_photo, preprocess
-from whyhere.ranking import cell_probabilities, rank_places
 from whyhere.releases import asset_path
 
 
@@ -58,12 +57,13 @@ def main() -> None:
             theirs.append(seconds(lambda: geoclip(photo)))
             print(f"run {run}: whyhere {ours[-1]:.2f} s, geoclip's way {theirs[-1]:.2f} s", file=sys.stderr)
     ours, theirs = ours[1:], theirs[1:]
-    stages = stage_times(locator, photo, arguments.runs)
+    measured = stage_times(locator._parts, photo, arguments.runs)
+    stages = {name: statistics.median(wall) for name, (wall, _) in measured.items()}
     ratios = [their / our for our, their in zip(ours, theirs, strict=True)]
     figures = {
         "date": datetime.now(UTC).date().isoformat(),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
-        "commit": commit(),
+        "commit": _bench.commit(),
         "runs": arguments.runs,
         "whyhere loading s": loading_s,
         "whyhere s": statistics.median(ours),
@@ -133,50 +133,6 @@ def geoclip_way(locator: Locator, folder: Path) -> Callable[[Path], object]:
         return torch.topk(logits.softmax(dim=0), 5)
 
     return predict
-
-
-def stage_times(locator: Locator, photo: Path, runs: int) -> dict[str, float]:
-    """Return the median milliseconds of every stage of one answer."""
-    parts, cells = locator._parts, locator._cells
-    alignment, gallery, ranking = parts.alignment, parts.gallery, parts.ranking
-    times: dict[str, list[float]] = {}
-
-    def timed(name: str, work: Callable[..., Any], *args: object, **options: object) -> Any:  # noqa: ANN401
-        start = time.perf_counter()
-        result = work(*args, **options)
-        times.setdefault(name, []).append(1000 * (time.perf_counter() - start))
-        return result
-
-    for _ in range(runs):
-        image = timed("read the photo", open_photo, photo).image
-        pixels = timed(f"prepare {parts.preprocessing.views} views", preprocess, image, parts.preprocessing)
-        views = timed("image tower", parts.tower.embed_only, pixels)
-        mean = (views / np.linalg.norm(views, axis=1, keepdims=True)).mean(axis=0)
-        code = timed("concept code", alignment.encode_image, mean / np.linalg.norm(mean))
-        scores = timed("score the gallery", alignment.scores, code, gallery.embeddings)
-        surface = timed(
-            "probability surface",
-            cell_probabilities,
-            scores,
-            cells,
-            temperature=ranking.temperature,
-            background=ranking.background,
-        )
-        places = timed(
-            "merge places", rank_places, surface, scores, cells, top=5, radius_km=ranking.radius_km
-        )
-        points = [place.point for place in places]
-        timed("contributions", alignment.contributions, code, gallery.embeddings[points])
-        timed("place names", place_names, gallery.lat[points], gallery.lon[points])
-    return {name: statistics.median(values) for name, values in times.items()}
-
-
-def commit() -> str:
-    """Return the commit of the checkout, or "unknown"."""
-    done = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
-    )
-    return done.stdout.strip() or "unknown"
 
 
 if __name__ == "__main__":

@@ -432,8 +432,11 @@ def test_heads_of_the_users_own_go_with_any_tower(
     alignment = {"kind": "linear", "concept_ids": ids, "scale": 1.0, "penalty": 0.02}
     own = _own_release(tmp_path / "own", geoclip, tower, alignment=alignment)
     rng = np.random.default_rng(0)
-    shapes = {"head": (512, 48), "feature_mean": (48,), "location_mean": (512,), "directions": (48, len(ids))}
+    k = len(ids)
+    shapes = {"head": (512, 48), "feature_mean": (48,), "location_mean": (512,), "directions": (48, k)}
+    shapes |= {"patterns": (48, k), "grounding": (512, k)}
     tensors = {name: rng.normal(size=shape).astype(np.float32) * 0.1 for name, shape in shapes.items()}
+    tensors["spread"] = np.ones(k, np.float32)
     save_file(tensors, own / "model.safetensors")
     assert Locator.from_release(own).locate(photo(4)).answers
 

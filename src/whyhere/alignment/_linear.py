@@ -106,6 +106,13 @@ class LinearAlignment:
             **{name: tensors[name] for name in _TENSORS},
         )
 
+    @property
+    def grounded(self) -> frozenset[str]:
+        """Ids of the concepts with a direction on an open map: half of their column of B."""
+        return frozenset(
+            id for id, fitted in zip(self.concept_ids, self.grounding.any(axis=0), strict=True) if fitted
+        )
+
     def encode_image(self, features: Floats) -> ImageCode:
         """Project the features of one photo, float32, shape (p,), onto the concepts."""
         detections = self.concept_agreements(features)
@@ -128,11 +135,12 @@ class LinearAlignment:
             scale * cosine between photo and centred place, float32, shape (n,).
         """
         query = self.basis @ code.z_img + code.residual
-        # |y - m|^2 = 1 - 2 <y, m> + |m|^2 for unit y: two passes over the bank instead of a centred copy.
-        products = location_embeddings @ np.stack((query, self.location_mean), axis=1)
-        norms = np.sqrt(np.maximum(1 - 2 * products[:, 1] + self.location_mean @ self.location_mean, 1e-12))
+        # |y - m|^2 = 1 - 2 <y, m> + |m|^2 for unit y: no centred copy of the bank. Two products with one
+        # vector take half the time of one with two columns, for which matrix kernels are not made.
+        on_mean = location_embeddings @ self.location_mean
+        norms = np.sqrt(np.maximum(1 - 2 * on_mean + self.location_mean @ self.location_mean, 1e-12))
         scale = self.scale / max(float(np.linalg.norm(query)), 1e-12)
-        scores = scale * (products[:, 0] - self.location_mean @ query) / norms
+        scores = scale * (location_embeddings @ query - self.location_mean @ query) / norms
         result: Floats = scores.astype(np.float32, copy=False)
         return result
 

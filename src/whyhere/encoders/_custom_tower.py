@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from whyhere.encoders._image_tower import FloatArray, TowerOutput, _open, check_pixels
-from whyhere.errors import MissingFileError, UsageError
+from whyhere.encoders._image_tower import FloatArray, TowerOutput, check_pixels, last_line
+from whyhere.encoders._sessions import open_session
+from whyhere.errors import MissingFileError, UsageError, WhyhereError
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +35,15 @@ class CustomTower:
         image_size: Side of its square input, px.
         names: What its input and outputs are called.
         threads: Threads for one photo; by default one per physical core.
+        engine: What runs it, as in `OnnxImageTower`.
+
+    Attributes:
+        computes_with: Engine, device and precision in words.
 
     Raises:
         MissingFileError: The file is missing, damaged, has no such input or output, or does not give one
-            embedding per photo.
+            embedding per photo; or the engine is not installed.
+        UsageError: There is no such engine.
     """
 
     def __init__(
@@ -47,13 +53,16 @@ class CustomTower:
         image_size: int,
         names: TowerNames = TowerNames(),
         threads: int | None = None,
+        engine: str = "onnxruntime",
     ) -> None:
         if not path.is_file():
             raise MissingFileError(f"{path}: there is no such image tower; see image_tower in config.json")
         try:
-            self._session = _open(path, threads or 0)
-        except MissingFileError as error:
-            raise MissingFileError(f"{path}: cannot be opened as ONNX ({error.__cause__})") from error
+            self._session, self.computes_with = open_session(path, threads=threads or 0, engine=engine)
+        except WhyhereError:
+            raise
+        except Exception as error:  # the engines' errors have no common base class
+            raise MissingFileError(f"{path}: cannot be opened as ONNX ({last_line(error)})") from error
         inputs = [item.name for item in self._session.get_inputs()]
         outputs = [item.name for item in self._session.get_outputs()]
         wanted = [names.embedding, *([names.tokens] if names.tokens else [])]
@@ -110,5 +119,4 @@ class CustomTower:
         return embeddings
 
     def _run(self, photo: FloatArray, *outputs: str) -> list[FloatArray]:
-        results: list[FloatArray] = self._session.run(outputs, {self._names.input: photo})
-        return results
+        return self._session.run(outputs, {self._names.input: photo})

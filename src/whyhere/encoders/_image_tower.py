@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from whyhere.errors import MissingFileError
-
-if TYPE_CHECKING:
-    from onnxruntime import InferenceSession
+from whyhere.encoders._sessions import open_session
+from whyhere.errors import MissingFileError, WhyhereError
 
 FloatArray = NDArray[np.float32]
 
@@ -53,7 +52,7 @@ class ImageTower(Protocol):
 
 
 class OnnxImageTower:
-    """A CLIP image tower run by ONNX Runtime on the processor.
+    """A CLIP image tower that lies in an ONNX file, run by ONNX Runtime, or by OpenVINO where asked for.
 
     Photos go through one at a time. A batch would be no more than a few per cent faster or slower
     (`docs/image-tower.md`): one photo is already some two hundred tokens, enough to keep the matrix kernels
@@ -63,18 +62,42 @@ class OnnxImageTower:
     Args:
         path: Model file written by `convert_clip_int8` or `convert_clip_safetensors`.
         threads: Threads for one photo; by default one per physical core.
+        engine: What runs it: "onnxruntime" or, with the extra `whyhere[fast]`, "openvino": about twice as
+            fast on processors with bfloat16 instructions, in that precision (`docs/speed.md`).
+        providers: Where ONNX Runtime computes, the preferred one first, by its own names; by default on a
+            CUDA device where `onnxruntime-gpu` is installed and finds one, else on the processor.
+
+    Attributes:
+        computes_with: Engine, device and precision in words, such as "onnxruntime, CPU, float32".
 
     Raises:
-        MissingFileError: The file is missing, damaged, or not an image tower.
+        MissingFileError: The file is missing, damaged, or not an image tower; or the engine is not installed.
+        UsageError: There is no such engine, or no such provider on this machine.
     """
 
-    def __init__(self, path: str | Path, *, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        threads: int | None = None,
+        engine: str = "onnxruntime",
+        providers: Sequence[str] | None = None,
+    ) -> None:
         path = Path(path)
         if threads is not None and threads < 1:
             raise ValueError(f"threads must be 1 or more, not {threads}")
         if not path.is_file():
             raise MissingFileError(f"{path}: the image tower is missing; {_REMEDY}")
-        self._session = _open(path, threads or 0)
+        try:
+            self._session, self.computes_with = open_session(
+                path, threads=threads or 0, engine=engine, providers=providers
+            )
+        except WhyhereError:
+            raise
+        except Exception as error:  # the engines' errors have no common base class
+            raise MissingFileError(
+                f"{path}: the image tower is damaged ({last_line(error)}); {_REMEDY}"
+            ) from error
         try:
             (pixels,) = self._session.get_inputs()
             outputs = {output.name: output.shape for output in self._session.get_outputs()}
@@ -129,8 +152,7 @@ class OnnxImageTower:
         return embedding
 
     def _run(self, photo: FloatArray, *outputs: str) -> list[FloatArray]:
-        results: list[FloatArray] = self._session.run(outputs, {_INPUT: photo})
-        return results
+        return self._session.run(outputs, {_INPUT: photo})
 
 
 def check_pixels(pixels: FloatArray, side: int) -> None:
@@ -145,14 +167,6 @@ def check_pixels(pixels: FloatArray, side: int) -> None:
         )
 
 
-def _open(path: Path, threads: int) -> InferenceSession:
-    import onnxruntime  # slow to import, and not needed by most commands
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 4  # what fails is raised and reported by us; no second report on stderr
-    try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's errors have no common base class
-        reason = str(error).splitlines()[0]
-        raise MissingFileError(f"{path}: the image tower is damaged ({reason}); {_REMEDY}") from error
+def last_line(error: Exception) -> str:
+    """The line of an engine's message that tells the reason: onnxruntime's only one, openvino's last."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[-1]

@@ -241,7 +241,7 @@ def run_description(release: Release, *, top: int) -> dict[str, str | int]:
     """
     from importlib.metadata import version
 
-    from whyhere.releases import asset_path
+    from whyhere.releases import asset_path, wanted_engine
 
     digest = hashlib.sha256()
     paths = [release.directory / name for name in ("config.json", "model.safetensors", "concepts.json")]
@@ -254,5 +254,6 @@ def run_description(release: Release, *, top: int) -> dict[str, str | int]:
         "release": f"{release.name} {release.version}",
         "fingerprint": digest.hexdigest()[:16],
         "whyhere": version("whyhere"),
+        "engine": wanted_engine(),
         "top": top,
     }

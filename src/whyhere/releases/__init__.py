@@ -10,7 +10,12 @@ from whyhere.releases._config import ReleaseConfig, read_config
 from whyhere.releases._describe import describe
 from whyhere.releases._home import assets_dir, galleries_dir, home
 from whyhere.releases._parts import ImageTowerConfig, PartConfig
-from whyhere.releases._prepared import load_image_tower, load_text_tower, prepare_heads
+from whyhere.releases._prepared import (
+    load_image_tower,
+    load_text_tower,
+    prepare_heads,
+    wanted_engine,
+)
 from whyhere.releases._release import (
     FileCheck,
     Release,
@@ -55,4 +60,5 @@ __all__ = [
     "remove",
     "resolve",
     "verify",
+    "wanted_engine",
 ]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from whyhere.errors import MissingFileError
+from whyhere.errors import MissingFileError, UsageError
 from whyhere.releases._cached import computed, fingerprint_of
 from whyhere.releases._convert import weights_kind
 from whyhere.releases._parts import ImageTowerConfig
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 _HEADS_RECIPE = "geoclip-text-directions-1"
 _TOWER_RECIPE = "image-tower-1"
+_ENGINE_VARIABLE = "WHYHERE_ENGINE"
 HEAD_FILE = "image_head.safetensors"
 
 
@@ -70,29 +72,56 @@ def load_text_tower(release: Release) -> TextTower:
     return TextTower.load(release.part_path(release.config.text_tower))
 
 
-def load_image_tower(release: Release, *, threads: int | None = None) -> ImageTower:
+def load_image_tower(
+    release: Release, *, threads: int | None = None, engine: str | None = None
+) -> ImageTower:
     """Load the image tower of a release, from an asset, an ONNX file or a model folder of the user's own.
 
     Args:
         release: The release.
         threads: Threads of the tower; all cores by default.
+        engine: What runs it, "onnxruntime" or "openvino" (`OnnxImageTower`); by default what the environment
+            variable WHYHERE_ENGINE names, else "onnxruntime".
 
     Raises:
-        MissingFileError: A file is missing, damaged or not such a tower.
+        MissingFileError: A file is missing, damaged or not such a tower, or the engine is not installed.
+        UsageError: There is no such engine.
     """
     from whyhere.encoders import CustomTower, OnnxImageTower, TowerNames
 
-    tower = release.config.image_tower
+    tower, engine = release.config.image_tower, wanted_engine(engine)
     if tower.asset:
-        return OnnxImageTower(asset_path(tower.asset) / "image_tower.onnx", threads=threads)
+        path = asset_path(tower.asset) / "image_tower.onnx"
+        return OnnxImageTower(path, threads=threads, engine=engine)
     if tower.file:
         return CustomTower(
             release.directory / Path(tower.file).expanduser(),
             image_size=tower.size_px,
             names=TowerNames(tower.input, tower.embedding, tower.tokens),
             threads=threads,
+            engine=engine,
         )
-    return OnnxImageTower(_exported(release.directory, tower), threads=threads)
+    return OnnxImageTower(_exported(release.directory, tower), threads=threads, engine=engine)
+
+
+def wanted_engine(engine: str | None = None) -> str:
+    """Return the engine that image towers run in: the one given, else WHYHERE_ENGINE's, else onnxruntime.
+
+    Args:
+        engine: Its name; None where nobody chose one.
+
+    Raises:
+        UsageError: There is no engine of this name.
+    """
+    from whyhere.encoders._sessions import ENGINES, check_engine
+
+    name = engine or os.environ.get(_ENGINE_VARIABLE) or ENGINES[0]
+    try:
+        check_engine(name)
+    except UsageError as error:
+        where = "" if engine else f"{_ENGINE_VARIABLE} in the environment: "
+        raise UsageError(f"{where}{error}") from None
+    return name
 
 
 def _exported(directory: Path, tower: ImageTowerConfig) -> Path:

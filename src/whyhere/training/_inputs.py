@@ -57,7 +57,8 @@ def computed_features(
     table = table.without(missing) if missing else table
     if not found:
         raise UsageError(f"none of the {len(missing)} photos of the table is in {photos}; check --photos")
-    tower = load_image_tower(start)
+    # Features are kept: those of two engines must never be mixed.
+    tower = load_image_tower(start, engine="onnxruntime")
 
     def compute() -> tuple[NDArray[np.float32], dict[int, str]]:
         return cached_features(

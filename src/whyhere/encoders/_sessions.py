@@ -1,0 +1,137 @@
+"""Opens an image tower's ONNX file in one of the engines that can run it.
+
+ONNX Runtime comes with every installation, computes in float32, and takes a CUDA device where
+`onnxruntime-gpu` is installed in its place and there is one. OpenVINO is an extra for processors with
+bfloat16 instructions, where it is twice as fast and less exact; `docs/speed.md` has the measurements.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from whyhere.errors import UsageError
+
+FloatArray = NDArray[np.float32]
+
+Engine = Literal["onnxruntime", "openvino"]
+ENGINES: tuple[Engine, ...] = ("onnxruntime", "openvino")
+"""What can run an image tower; the first one is taken where nothing is asked for."""
+
+_CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
+
+# What a graph on CUDA is to do as on the processor: float32 products in float32 and not in the 19 bits of
+# TF32, and the same convolution kernel at every start, not the one that was quickest in a trial run.
+_OPTIONS: Mapping[str, Mapping[str, str]] = {
+    _CUDA: {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"},
+}
+
+
+class ValueInfo(Protocol):
+    """An input or output of a graph."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    @property
+    def shape(self) -> Sequence[Any]:
+        """Its shape; a free dimension is a word or None."""
+
+
+class Session(Protocol):
+    """A graph, open: the part of onnxruntime's `InferenceSession` that towers use."""
+
+    def get_inputs(self) -> Sequence[ValueInfo]:
+        """The inputs of the graph."""
+
+    def get_outputs(self) -> Sequence[ValueInfo]:
+        """The outputs of the graph."""
+
+    def run(self, outputs: Sequence[str], feeds: Mapping[str, FloatArray]) -> list[FloatArray]:
+        """The outputs of these names, for inputs by name."""
+
+
+def open_session(
+    path: Path, *, threads: int = 0, engine: str = "onnxruntime", providers: Sequence[str] | None = None
+) -> tuple[Session, str]:
+    """Open an ONNX file.
+
+    Args:
+        path: The file.
+        threads: Threads for one run; 0 takes one per physical core.
+        engine: One of `ENGINES`.
+        providers: Where ONNX Runtime computes, the preferred one first, by its own names
+            ("CUDAExecutionProvider"). By default on a CUDA device where it can, else on the processor.
+
+    Returns:
+        The session, and in words what it computes with, such as "onnxruntime, CPU, float32".
+
+    Raises:
+        MissingFileError: The engine is not installed; the message says how to get it.
+        UsageError: There is no such engine, or no such provider on this machine.
+        Exception: Whatever the engine raises at a file that it cannot run; there is no common base class.
+    """
+    check_engine(engine)
+    if engine == "openvino":
+        from whyhere.encoders._openvino import OpenVinoSession
+
+        if providers:
+            raise UsageError("providers are onnxruntime's; the engine openvino takes none")
+        session = OpenVinoSession(path, threads=threads)
+        return session, f"openvino, CPU, {session.precision}"
+    return _open_onnxruntime(path, threads, providers)
+
+
+def check_engine(engine: str) -> None:
+    """Refuse the name of an engine that whyhere does not know.
+
+    Raises:
+        UsageError: It is none of `ENGINES`.
+    """
+    if engine not in ENGINES:
+        raise UsageError(f"engine {engine!r}: there is no such engine; choose one of {', '.join(ENGINES)}")
+
+
+def _open_onnxruntime(path: Path, threads: int, providers: Sequence[str] | None) -> tuple[Session, str]:
+    import onnxruntime  # slow to import, and not needed by most commands
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 4  # what fails is raised and reported by us; no second report on stderr
+
+    def opened(names: Sequence[str]) -> Any:  # noqa: ANN401 - onnxruntime has no type information
+        return onnxruntime.InferenceSession(
+            str(path),
+            options,
+            providers=[(name, dict(_OPTIONS.get(name, {}))) for name in names],
+            enable_fallback=0,  # it would report on stdout, where our answers go
+        )
+
+    available = onnxruntime.get_available_providers()
+    if providers:
+        for name in providers:
+            if name not in available:
+                raise UsageError(_absent(name, available))
+        session = opened(providers)
+        used = session.get_providers()[0]
+        if used != providers[0]:
+            raise UsageError(f"{providers[0]} cannot be used on this machine; onnxruntime took {used}")
+    elif _CUDA in available:
+        try:
+            session = opened((_CUDA, _CPU))
+        except Exception:  # no device, no driver; a file that is at fault fails again below
+            session = opened((_CPU,))
+    else:
+        session = opened((_CPU,))
+    where = session.get_providers()[0].removesuffix("ExecutionProvider")
+    return session, f"onnxruntime, {where}, float32"
+
+
+def _absent(name: str, available: Sequence[str]) -> str:
+    remedy = "; run: pip uninstall onnxruntime && pip install onnxruntime-gpu" if name == _CUDA else ""
+    return f"this onnxruntime has no {name}, only {', '.join(available)}{remedy}"
