@@ -1,0 +1,80 @@
+"""The control of the concept bank: the same alignment, with other directions than those of the concepts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from whyhere.alignment import Alignment, LinearAlignment
+from whyhere.errors import UsageError
+from whyhere.faithfulness._study import Study
+
+Doubles = NDArray[np.float64]
+
+
+class NeedsTraining(UsageError):
+    """Another bank means another training for this kind of alignment."""
+
+
+def with_bank(alignment: Alignment, directions: Doubles, embeddings: Doubles) -> LinearAlignment:
+    """Give an alignment another bank, made in the same way as its own.
+
+    Args:
+        alignment: Of kind "linear".
+        directions: Unit directions in the space of the image embeddings, one a column, shape (d, k).
+        embeddings: Image embeddings that the alignment may have learned from, shape (n, d or wider).
+
+    Returns:
+        The same head behind the patterns of these directions.
+
+    Raises:
+        NeedsTraining: The alignment is of another kind.
+    """
+    from whyhere.training import concept_patterns
+
+    if not isinstance(alignment, LinearAlignment):
+        raise NeedsTraining(
+            "random banks of this kind of alignment must be trained; put them into --held-out DIR/random/00 "
+            "to 19"
+        )
+    d = len(directions)
+    patterns = concept_patterns(directions, embeddings[:, :d] - alignment.feature_mean[:d])
+    return replace(
+        alignment,
+        concept_ids=tuple(f"random-{number:03d}" for number in range(directions.shape[1])),
+        directions=np.ascontiguousarray(directions, np.float32),
+        patterns=np.ascontiguousarray(patterns.columns, np.float32),
+        spread=patterns.spread.astype(np.float32),
+        grounding=np.empty(0, np.float32),  # what has no meaning has no map
+    )
+
+
+def random_directions(d: int, k: int, *, seed: int) -> Doubles:
+    """Draw k unit directions evenly from all directions of d dimensions, shape (d, k)."""
+    directions = np.random.default_rng((seed, 41)).standard_normal((d, k))
+    unit: Doubles = directions / np.linalg.norm(directions, axis=0)
+    return unit
+
+
+def random_alignments(study: Study, fold: int, *, draws: int, seed: int) -> tuple[Alignment, ...]:
+    """Return a fold's alignments with random banks of as many concepts, the same banks for every fold.
+
+    Raises:
+        NeedsTraining: The kind of alignment needs trained ones, and the study has none.
+    """
+    if study.random_sets:
+        return tuple(draw[fold] for draw in study.random_sets[:draws])
+    alignment = study.alignments[fold]
+    if not isinstance(alignment, LinearAlignment):
+        raise NeedsTraining(
+            "random banks of this kind of alignment must be trained; put them into --held-out DIR/random/00 "
+            "to 19"
+        )
+    d, k = alignment.directions.shape
+    embeddings = study.feature_rows(study.others(fold))
+    return tuple(
+        with_bank(alignment, random_directions(d, k, seed=seed * 1000 + draw), embeddings)
+        for draw in range(draws)
+    )
