@@ -135,25 +135,35 @@ def teacher_check(pool: PhotoPool, rule: BuildRule) -> dict[str, float]:
 
 
 def tables(path: Path) -> str:
-    """Return the tables of docs/concepts.md for a direction file."""
+    """Return the tables of docs/concepts.md for a direction file, each under its section's name."""
     bank = load_bank()
     built = load_directions(path, bank=bank)
-    lines = ["| group | concepts | used | " + " | ".join(KINDS) + " |", "|---|" + "---|" * (2 + len(KINDS))]
+    lines = [
+        "The directions",
+        "",
+        "| group | concepts | used | " + " | ".join(KINDS) + " |",
+        "|---|" + "---|" * (2 + len(KINDS)),
+    ]
     both = list(zip(bank, built.concepts, strict=True))
     for group in (*GROUPS, "all"):
         part = [d for c, d in both if group in (c.group, "all")]
         kinds = Counter(d.source for d in part if not d.weak)
         cells = [group, len(part), sum(not d.weak for d in part), *(kinds[k] for k in KINDS)]
         lines.append("| " + " | ".join(map(str, cells)) + " |")
-    lines += ["", "| concept | direction | text-teacher | vector-teacher | state |", "|---|---|---|---|---|"]
+    lines += ["", "Best and worst", "", "| concept | source | agreement | held out | state |"]
+    lines += ["|---|---|---|---|---|"]
     checked = [d for d in built.concepts if d.agreement is not None]
-    for d in sorted(checked, key=lambda d: -(d.agreement or 0)):
-        lines.append(f"| {d.id} | {d.source} | {d.agreement:.2f} | {d.vector:.2f} | {d.reason or 'used'} |")
-    lines += ["", "| weak concept | reason |", "|---|---|"]
+    rows = [
+        f"| {d.id} | {d.source} | {d.agreement:.2f} | {d.vector:.2f} | {d.reason or 'used'} |"
+        for d in sorted(checked, key=lambda d: -(d.agreement or 0))
+    ]
+    lines += [*rows[:BEST], "| ... | | | | |", *rows[-WORST:]]
+    lines += ["", "Concepts without a direction", "", "| weak concept | reason |", "|---|---|"]
     lines += [f"| {d.id} | {d.reason} |" for d in built.concepts if d.weak]
     return "\n".join(lines)
 
 
+BEST, WORST = 12, 14  # rows of the concepts that text and teacher agree most and least on
 KINDS = ("text-row", "bridged-text", "combined", "activation-vector")
 
 

@@ -99,6 +99,8 @@ def test_a_file_names_folders_of_photos(tmp_path):
         ("[[concept]]\nname = 'a'\nplace_neutral = 1", r"place_neutral must be true or false"),
         ("format = 2\n[[concept]]\nname = 'a'", r"expected `format = 1`"),
         ("templates = ['x']\n[[concept]]\nname = 'a'", r"must contain"),
+        ("templates = ['a {x} of {}.']\n[[concept]]\nname = 'a'", r"must have no brace but those of"),
+        ("templates = []\n[[concept]]\nname = 'a'", r"at least one sentence"),
         ("top = 1\n[[concept]]\nname = 'a'", r"unknown key 'top'"),
         ("name = 'nothing else'", r"one \[\[concept\]\] table or more"),
         ("[[concept", r"not valid TOML"),

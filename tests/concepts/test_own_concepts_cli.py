@@ -114,6 +114,55 @@ def test_mistakes_on_the_command_line(bank, tmp_path):
         run("check", tmp_path / "none")
 
 
+def test_a_bank_is_never_read_from_what_was_built_beside_it(bank, tmp_path):
+    run("build", bank, "--out", tmp_path / "mine.toml.json")  # the name that `check mine.toml` must not take
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "concepts.toml").write_text(BANK, encoding="utf-8")
+    run("build", folder, "--out", tmp_path / "folder.json")
+    for source, file in ((bank, bank), (folder, folder / "concepts.toml")):
+        file.write_text('[[concept]]\nname = "beach"\n', encoding="utf-8")
+        assert run("check", source).stderr.splitlines()[-1] == "1 concepts, 0 of them weak"
+        assert [row["id"] for row in json.loads(run("list", "--bank", source, "--json").stdout)] == ["beach"]
+    assert "3 concepts" in run("check", tmp_path / "folder.json").stderr
+
+
+@pytest.mark.parametrize(
+    ("out", "message"),
+    [
+        ("mine.toml", "that is the name of a bank; name it without .toml"),
+        ("fresh.TOML", "that is the name of a bank; name it without .toml"),
+        ("none/out", "cannot write in"),
+        ("mine.toml/out", "cannot write in"),
+        ("", "that is a directory; name a file in it"),
+        ("taken", "that is a directory; name a file in it"),
+        ("photo.jpg", "that is a photo; name another file to write"),
+    ],
+)
+def test_targets_that_cannot_be_written_are_refused_before_the_bank_is_read(bank, tmp_path, out, message):
+    (tmp_path / "taken.json").mkdir()
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(UsageError, match=f"--out .*{message}"):
+        run("build", tmp_path / "no-bank", "--out", tmp_path / out)
+    assert sorted(tmp_path.rglob("*")) == before
+    assert bank.read_text(encoding="utf-8") == BANK
+
+
+def test_a_failed_write_names_the_target(bank, tmp_path, monkeypatch):
+    def full(self, data):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(UsageError, match=r"--out .*out: cannot write there \(No space left on device\)"):
+        run("build", bank, "--out", tmp_path / "out")
+
+
+def test_what_was_built_reads_no_text_tower(bank, tmp_path):
+    run("build", bank, "--out", tmp_path / "out")
+    with pytest.raises(UsageError, match="is built and only read; name the bank it was built from"):
+        run("check", tmp_path / "out", "--text-tower", tmp_path)
+
+
 # A tiny release with a tower of its own, whose photos and prompts lie in one space of a few dimensions.
 
 training = str(Path(__file__).parents[1] / "training")
@@ -151,9 +200,10 @@ def photo_bank(tiny, tmp_path):
 
 def test_a_bank_of_photos_from_build_to_show(tiny, photo_bank, tmp_path):
     built = run("build", photo_bank, "--release", tiny[0], "--out", tmp_path / "out", "--json")
-    assert built.exit_code == 0
-    assert "broken.png: " in built.stderr
+    assert built.exit_code == 1  # some inputs failed
+    assert built.stderr.count("broken.png: ") == 1
     assert "left out" in built.stderr
+    assert built.stderr.splitlines()[-1] == "whyhere: 1 photo could not be read"
     concepts = {c["id"]: c for c in json.loads(built.stdout)["concepts"]}
     assert concepts["red-roof"]["examples"] == 8
     assert concepts["red-roof"]["source"] == "example-photos"
@@ -163,6 +213,10 @@ def test_a_bank_of_photos_from_build_to_show(tiny, photo_bank, tmp_path):
     assert directions.ids == ("blue-sea", "red-roof")
     assert directions.directions.shape == (2, tiny[1])
     assert run("check", tmp_path / "out").exit_code == 1
+    (photo_bank / "red_roof" / "broken.png").unlink()
+    rebuilt = run("build", photo_bank, "--release", tiny[0], "--out", tmp_path / "out")
+    assert rebuilt.exit_code == 0
+    assert "could not be read" not in rebuilt.stderr
     shown = run("show", "red roof", "--bank", tmp_path / "out").stdout
     assert "example photos: 8" in shown
     assert "examples told from others: AUROC" in shown

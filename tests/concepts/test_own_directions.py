@@ -208,6 +208,16 @@ def test_a_folder_without_a_word_is_its_photos_alone():
     assert all(c.agreement > 0.5 for c in built.concepts)
 
 
+@pytest.mark.parametrize("photos", [{}, {"thing-1": np.zeros((0, WIDTH))}])
+def test_a_folder_without_a_readable_photo_is_not_read_by_its_name(photos):
+    own = bank_of(concept("thing 0"), concept("thing 1"), photos=("thing-1",))
+    built = build_own_directions(own, material(encode=encode, photos=photos))
+    assert built.ids == ("thing-0",)
+    folder = built.concepts[1]
+    assert (folder.source, folder.reason) == ("none", "none of its photos can be read")
+    assert (folder.words, folder.unknown, folder.examples) == ((), (), 0)
+
+
 def test_sources_must_fit_each_other():
     own = bank_of(concept("thing 0"), photos=("thing-0",))
     with pytest.raises(UsageError, match=r"different widths \(16, 20\)"):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from whyhere.cli._output import checked_target
 from whyhere.errors import MissingFileError, UsageError
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from whyhere.releases import Release
 
 NOT_BUILT = "build them with `whyhere concepts build {} --out FILE`"
+BUILT_SUFFIXES = (".safetensors", ".json")
 _Made = TypeVar("_Made")
 SHIPPED_TOWER = "clip-vit-b16"
 
@@ -51,23 +53,30 @@ def build(
 ) -> None:
     """Find the directions of a bank of your own and write them.
 
-    Weak concepts get none; each is named with its reason. `whyhere concepts check` says more.
+    Weak concepts get none; each is named with its reason. `whyhere concepts check` says more. Exit code 1
+    where a photo cannot be read.
     """
     from whyhere.concepts import load_directions, save_directions
 
-    directions = _directions(read_bank(bank), release, text_tower)
+    _check_out(out)
+    directions, unreadable = _directions(read_bank(bank), release, text_tower)
     weak = [concept for concept in directions.concepts if concept.weak]
     if not len(directions):
         reasons = "; ".join(f"{concept.id}: {concept.reason}" for concept in weak)
         raise UsageError(f"{bank}: no concept is good enough for a direction, nothing is written ({reasons})")
-    save_directions(directions, out)
+    try:
+        save_directions(directions, out)
+    except OSError as error:
+        raise UsageError(f"--out {out}: cannot write there ({error.strerror})") from error
     load_directions(out, tower=None)
     if as_json:
         print_json(_report(directions))
     for concept in weak:
         print(f"whyhere: {concept.id} is weak and left out: {concept.reason}", file=sys.stderr)
-    written = out.with_suffix("") if out.suffix in (".safetensors", ".json") else out
-    print(f"{len(directions)} of {len(directions.concepts)} concepts: {written}.safetensors", file=sys.stderr)
+    print(f"{len(directions)} of {len(directions.concepts)} concepts: {_written(out)[0]}", file=sys.stderr)
+    _tell_unreadable(unreadable)
+    if unreadable:
+        raise typer.Exit(1)
 
 
 def check(
@@ -78,29 +87,58 @@ def check(
 ) -> None:
     """Say how good the directions of a bank of your own are; BANK may also be what `build` wrote.
 
-    Exit code 1 where a concept is weak.
+    Exit code 1 where a concept is weak or a photo cannot be read.
     """
     from whyhere.concepts import load_directions
 
+    unreadable = 0
     if is_built(bank):
+        if text_tower is not None:
+            raise UsageError(
+                f"--text-tower {text_tower}: {bank} is built and only read; name the bank it was built from"
+            )
         directions = load_directions(bank, tower=None)
     else:
-        directions = _directions(read_bank(bank), release, text_tower)
+        directions, unreadable = _directions(read_bank(bank), release, text_tower)
     if as_json:
         print_json(_report(directions))
     else:
         _print_table(directions)
     weak = sum(concept.weak for concept in directions.concepts)
     print(f"{len(directions.concepts)} concepts, {weak} of them weak", file=sys.stderr)
-    if weak:
+    _tell_unreadable(unreadable)
+    if weak or unreadable:
         raise typer.Exit(1)
 
 
 def is_built(path: Path) -> bool:
-    """Say whether a path names the files that `build` writes."""
-    if path.suffix in (".safetensors", ".json"):
+    """Say whether a path names the files that `build` writes; a bank never does, whatever lies beside it."""
+    if path.is_dir() or (path.is_file() and path.suffix not in BUILT_SUFFIXES):
+        return False
+    if path.suffix in BUILT_SUFFIXES:
         return True
-    return all(path.with_name(path.name + suffix).is_file() for suffix in (".safetensors", ".json"))
+    return all(file.is_file() for file in _written(path))
+
+
+def _written(out: Path) -> tuple[Path, ...]:
+    """Return the two files of a path given with or without their suffix."""
+    stem = out.with_suffix("") if out.suffix in BUILT_SUFFIXES else out
+    return tuple(stem.parent / f"{stem.name}{suffix}" for suffix in BUILT_SUFFIXES)
+
+
+def _check_out(out: Path) -> None:
+    """Refuse a target that cannot be meant or written, before photos are encoded."""
+    if out.suffix.lower() == ".toml":
+        raise UsageError(f"--out {out}: that is the name of a bank; name it without .toml")
+    checked_target("--out", out, ())
+    for file in _written(out):
+        checked_target("--out", file, ())
+
+
+def _tell_unreadable(count: int) -> None:
+    """Say how many photos were left out, if any."""
+    if count:
+        print(f"whyhere: {count} photo{'s' * (count > 1)} could not be read", file=sys.stderr)
 
 
 def read_bank(path: Path) -> OwnBank:
@@ -159,15 +197,15 @@ def _in_words(concept: ConceptDirection) -> str:
     return "; ".join(filter(None, parts))
 
 
-def _directions(own: OwnBank, release: str, text_tower: Path | None) -> Directions:
-    """Build the directions of a bank for the image tower of a release."""
+def _directions(own: OwnBank, release: str, text_tower: Path | None) -> tuple[Directions, int]:
+    """Build the directions of a bank for the image tower of a release; count its unreadable photos."""
     from whyhere.concepts import OwnMaterial, build_own_directions, load_directions, open_vocabulary
     from whyhere.releases import resolve
 
     start = resolve(release)
     tower = start.config.image_tower.asset or ""
     shipped = load_directions() if tower == SHIPPED_TOWER else None
-    photos, background = _embedded(own, start)
+    photos, background, unreadable = _embedded(own, start)
     if shipped is not None:
         fingerprint = shipped.tower_fingerprint
     else:
@@ -183,7 +221,7 @@ def _directions(own: OwnBank, release: str, text_tower: Path | None) -> Directio
         encode=_encoder(start, text_tower),
         vocabulary=None if shipped is None else open_vocabulary(),
     )
-    return build_own_directions(own, material)
+    return build_own_directions(own, material), unreadable
 
 
 def _encoder(start: Release, folder: Path | None) -> Encode | None:
@@ -210,12 +248,12 @@ def _encoder(start: Release, folder: Path | None) -> Encode | None:
 
 def _embedded(
     own: OwnBank, start: Release
-) -> tuple[dict[str, NDArray[np.float64]], NDArray[np.float64] | None]:
-    """Embed the example photos of a bank and its background; unreadable ones are named and left out."""
+) -> tuple[dict[str, NDArray[np.float64]], NDArray[np.float64] | None, int]:
+    """Embed the example photos of a bank and its background; unreadable ones are named, left out, counted."""
     wanted = {**own.photos, "": own.background}
     wanted = {key: photos for key, photos in wanted.items() if photos}
     if not wanted:
-        return {}, None
+        return {}, None, 0
     import numpy as np
 
     from whyhere.releases import home, load_image_tower
@@ -224,6 +262,7 @@ def _embedded(
 
     tower = load_image_tower(start)
     found: dict[str, NDArray[np.float64]] = {}
+    failed: set[str] = set()  # a photo may belong to two concepts
     for key, photos in wanted.items():
         stored = [StoredPhoto(p, 0, (stat := p.stat()).st_size, stat.st_mtime_ns) for p in photos]
         names = [str(p) for p in photos]
@@ -243,11 +282,13 @@ def _embedded(
 
         features, unreadable = _with_bar(f"Encoding photos of {key or 'the background'}", embed)
         for row, reason in unreadable.items():
-            print(f"whyhere: {names[row]}: {reason}; left out", file=sys.stderr)
+            if names[row] not in failed:
+                print(f"whyhere: {names[row]}: {reason}; left out", file=sys.stderr)
+            failed.add(names[row])
         good = [row for row in range(len(names)) if row not in unreadable]
         found[key] = np.asarray(features[good], np.float64)
     background = found.pop("", None)
-    return found, background
+    return found, background, len(failed)
 
 
 def _with_bar(description: str, work: Callable[[Callable[[int, int], None]], _Made]) -> _Made:

@@ -15,6 +15,7 @@ from whyhere.concepts._directions import (
     load_directions,
     save_directions,
 )
+from whyhere.concepts._find import find_concept
 from whyhere.concepts._labels import ConceptLabel, read_labels
 from whyhere.concepts._own_bank import OwnBank, read_own_bank
 from whyhere.concepts._own_build import OwnMaterial, build_own_directions
@@ -37,6 +38,7 @@ __all__ = [
     "TextDirection",
     "Vocabulary",
     "build_own_directions",
+    "find_concept",
     "load_bank",
     "load_directions",
     "load_removed",

@@ -12,7 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from whyhere.concepts._bank import Concept, ConceptBank
-from whyhere.concepts._read_bank import _entries, _places, _read_toml, _strings, _text, load_bank
+from whyhere.concepts._read_bank import (
+    _entries,
+    _places,
+    _read_toml,
+    _strings,
+    _templates,
+    _text,
+    load_bank,
+)
 from whyhere.concepts._words import word_key
 from whyhere.errors import MissingFileError, UsageError
 
@@ -112,10 +120,7 @@ def _read_file(
     if unknown:
         raise UsageError(f"{file}: unknown key {sorted(unknown)[0]!r} at the top of the file")
     if "templates" in table:
-        templates = _strings(table["templates"], f"{file}: templates")
-        for template in templates:
-            if template.count("{}") != 1:
-                raise UsageError(f'{file}: template {template!r} must contain "{{}}" exactly once')
+        templates = _templates(table["templates"], file)
     if "name" in table:
         _text(table, "name", str(file))
         name = table["name"]

@@ -152,7 +152,7 @@ def _direction(
         photos: How many.
         rule: Bars and strengths.
     """
-    spoken = words.row is not None and (written or seen is None)
+    spoken = words.row is not None and written
     row: Array | None
     if spoken and words.row is not None and seen is not None and min(seen.spread) > 0:
         row = unit_rows(words.row / seen.spread[0] + rule.vector_weight * seen.vector / seen.spread[1])
@@ -166,6 +166,8 @@ def _direction(
     if row is not None and not row.any():
         row, source = None, "none"  # photos that are all alike
     reason = "place-neutral" if concept.place_neutral else _reason(source, words, seen, photos, rule)
+    if seen is None and not written:
+        reason = "none of its photos can be read"
     found = None if seen is None else seen.separation
     agreement = None if seen is None else seen.agreement
     return row, ConceptDirection(
@@ -179,7 +181,7 @@ def _direction(
         quality=None,
         weak=bool(reason),
         reason=reason,
-        unknown=words.unknown if written or seen is None else (),
+        unknown=words.unknown if written else (),
         examples=photos,
         auroc=None if found is None else round(found.auroc, 4),
         auroc_low=None if found is None else round(found.low, 4),

@@ -64,7 +64,7 @@ def said_by_tower(
     Raises:
         UsageError: The text tower belongs to another model than the vocabulary.
     """
-    prompts = [[template.format(p) for p in c.prompts for template in bank.templates] for c in bank]
+    prompts = [[template.replace("{}", p) for p in c.prompts for template in bank.templates] for c in bank]
     common = [f"a photo of {concept.name}." for concept in load_bank()]
     known = () if vocabulary is None else vocabulary.words[: len(vocabulary.own)]
     checks = [f"a photo of {word}." for word in known]

@@ -44,10 +44,7 @@ def load_bank(path: str | Path | None = None) -> ConceptBank:
     unknown = set(table) - {"format", "name", "templates", "concept"}
     if unknown:
         raise UsageError(f"{file}: unknown key {sorted(unknown)[0]!r} at the top of the file")
-    templates = _strings(table.get("templates", ["{}"]), f"{file}: templates")
-    for template in templates:
-        if template.count("{}") != 1:
-            raise UsageError(f'{file}: template {template!r} must contain "{{}}" exactly once')
+    templates = _templates(table.get("templates", ["{}"]), file)
     name = table.get("name", file.stem)
     if not isinstance(name, str) or not name:
         raise UsageError(f"{file}: name must be text")
@@ -164,6 +161,19 @@ def _text(entry: dict[str, Any], key: str, where: str) -> None:
     value = entry.get(key)
     if not isinstance(value, str) or not value.strip() or "\n" in value:
         raise UsageError(f"{where}: {key} must be text on one line, found {value!r}")
+
+
+def _templates(value: object, file: Path) -> tuple[str, ...]:
+    """Return the sentences that phrases are put into; each has one place for them and no other brace."""
+    templates = _strings(value, f"{file}: templates")
+    if not templates:
+        raise UsageError(f'{file}: templates must hold at least one sentence, such as "a photo of {{}}."')
+    for template in templates:
+        if template.count("{}") != 1:
+            raise UsageError(f'{file}: template {template!r} must contain "{{}}" exactly once')
+        if set("{}") & set(template.replace("{}", "")):
+            raise UsageError(f'{file}: template {template!r} must have no brace but those of "{{}}"')
+    return templates
 
 
 def _strings(value: object, where: str) -> tuple[str, ...]:

@@ -15,14 +15,12 @@ from numpy.typing import NDArray
 
 from whyhere.gallery import Gallery
 from whyhere.references import cell_table, reference_for
+from whyhere.references._agreement import LEAST_CELLS
 
 Doubles = NDArray[np.float64]
 
 PENALTY = 0.01
 """Ridge penalty, for each cell."""
-
-LEAST_CELLS = 10
-"""With fewer cells on either side a map says nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +72,8 @@ class Grounding:
             among: Cells that may be looked at, shape (m,); all by default.
 
         Returns:
-            Unit directions, one a column, zeros for concepts without a reference; shape (512, k).
+            Unit directions, one a column, zeros for concepts without a reference or with none of its cells
+            among those looked at; shape (512, k).
         """
         y = self.embeddings - location_mean
         y /= np.linalg.norm(y, axis=1, keepdims=True)
@@ -84,7 +83,8 @@ class Grounding:
         for column, concept_id in enumerate(concept_ids):
             if concept_id in self.presence:
                 known = np.isfinite(self.presence[concept_id]) & looked_at
-                alike.setdefault(known.tobytes(), []).append(column)
+                if known.any():
+                    alike.setdefault(known.tobytes(), []).append(column)
         for mask, some in alike.items():
             known = np.frombuffer(mask, np.bool_)
             share = np.stack([self.presence[concept_ids[column]][known] for column in some], axis=1)
