@@ -7,6 +7,7 @@ import io
 import os
 import re
 import shutil
+import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,16 @@ DOCS = Path(__file__).resolve().parent.parent / "docs"
 PAGE = (DOCS / "gallery.md").read_text(encoding="utf-8")
 ATLAS = (DOCS / "atlas.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```python\n(.*?)^```", PAGE, flags=re.S | re.M)
+NUMBER = r"\d+(?:\.\d+)?"
 PICTURES = re.findall(r"!\[[^\]]+\]\((images/[^)]+)\)", PAGE)
+
+
+def said(picture: Path) -> tuple[list[str], list[float]]:
+    """Return the words of a drawing and, apart, the numbers in them: their last digits are the machine's."""
+    text = [node.text or "" for node in ET.parse(picture).iter("{http://www.w3.org/2000/svg}text")]
+    assert any(text)
+    numbers = [float(number) for line in text for number in re.findall(NUMBER, line)]
+    return [re.sub(NUMBER, "#", line) for line in text], numbers
 
 
 def test_the_page_asks_every_question():
@@ -81,3 +91,8 @@ def test_every_block_runs_and_writes_the_pictures_of_the_page(tmp_path, monkeypa
         assert written.stat().st_size > 1000, picture
         if os.environ.get("WHYHERE_UPDATE_GOLDEN") == "1":
             shutil.copy(written, DOCS / picture)
+        if written.suffix == ".svg":
+            words, numbers = said(written)
+            kept_words, kept_numbers = said(DOCS / picture)
+            assert words == kept_words, picture
+            assert numbers == pytest.approx(kept_numbers, rel=0.01, abs=0.011), picture

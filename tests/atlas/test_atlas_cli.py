@@ -119,6 +119,10 @@ def test_positions_are_read_as_people_write_them(run, position):
         (["map", "--text", "xyzzy"], "no word is known"),
         (["compare", "France", "Atlantis"], "Atlantis"),
         (["compare", "France"], "Missing argument"),
+        (["compare", "-foo", "AU"], "there is no such option"),
+        (["compare", "AU", "--cocnepts=4"], "there is no such option"),
+        (["compare", "France", "FR"], "France and France hold the same"),
+        (["place", "22", "-159.5", "--html", "-"], "for standard output use --format html"),
     ],
 )
 def test_wrong_usage_is_explained_and_ends_with_2(run, tmp_path, monkeypatch, arguments, said):
@@ -136,6 +140,12 @@ def test_words_that_are_not_known_are_named(run):
     assert "only roughly: dune?" in err
     assert json.loads(out)["unknown_words"] == ["xyzzy"]
     assert json.loads(out)["uncertain_words"] == ["dune?"]
+
+
+def test_a_box_may_start_in_the_south(run):
+    code, out, _ = run("compare", "-19,176,-15,-178", "-47,110,-10,155", "--format", "json")
+    assert code == 0
+    assert json.loads(out)["a"]["points"] > 30
 
 
 def test_regions_that_overlap_are_named(run):
@@ -164,8 +174,9 @@ def test_a_pipe_is_written_and_stays_a_pipe(run, tmp_path):
     assert pipe.is_fifo()
 
 
-def test_a_picture_is_not_written_to_a_terminal(run, monkeypatch):
+@pytest.mark.parametrize("options", [[], ["--out", "-"]])
+def test_a_picture_is_not_written_to_a_terminal(run, monkeypatch, options):
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
-    code, out, err = run("map", "desert", "--format", "png")
+    code, out, err = run("map", "desert", "--format", "png", *options)
     assert (code, out) == (2, b"")
     assert "--out FILE" in err

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from tiny_atlas import make_atlas, places
 
+from whyhere.atlas._pages import compare_page
 from whyhere.atlas._statistics import cell_means
 from whyhere.atlas._tables import compare_table
 from whyhere.errors import UsageError
@@ -32,31 +33,45 @@ def test_swapping_the_sides_swaps_the_signs(atlas):
     assert [c.id for c in there.concepts] == [c.id for c in back.concepts][::-1]
 
 
-def test_a_region_does_not_differ_from_itself(atlas):
-    found = atlas.compare("France", "FRA")
-    assert found.shared_points == found.a.points > 100
-    for concept in found.concepts:
-        assert concept.difference == 0
-        assert concept.auroc == 0.5
-    assert found.more_in_a(5) == found.more_in_b(5) == ()
+@pytest.mark.parametrize("again", ["FRA", "France"])
+def test_a_region_is_not_compared_with_itself(atlas, again):
+    with pytest.raises(UsageError, match=r"France and France hold the same \d+ places"):
+        atlas.compare("France", again)
+    with pytest.raises(UsageError, match="two different regions"):
+        atlas.compare("44,0,49,6", "44,0.0000001,49,6")
+
+
+def test_places_in_both_are_counted_and_told(atlas):
+    lat, lon = places()
+    found = atlas.compare("-10,-20,10,20", "-5,-20,20,20")
+    both = int(((lat >= -5) & (lat <= 10) & (np.abs(lon) <= 20)).sum())
+    assert found.shared_points == both > 0
+    assert f"both: {both:,}\n" in "".join(compare_table(found, limit=3, width=90, ascii_only=True))
+    assert f"{both:,} places lie in both" in compare_page(found, limit=3)
+    apart = atlas.compare("France", "Spain")
+    assert "both" not in "".join(compare_table(apart, limit=3, width=90, ascii_only=True))
+    assert "lie in both" not in compare_page(apart, limit=3)
 
 
 def test_crowds_in_a_cell_count_no_more_than_the_cell():
     lat, lon = places()
     # Every place of one French cell, twenty times: a city.
-    city = np.flatnonzero(np.hypot(lat - 46.5, lon - 3) < 1.0)
-    assert len(city) > 2
-    index = CellIndex.build(lat, lon, resolution=5)
-    chosen = city[index.cell_of_point[city] == index.cell_of_point[city[0]]]
+    index = CellIndex.build(lat, lon, resolution=3)
+    city = index.cell_of_point[np.argmin(np.hypot(lat - 46.5, lon - 3))]
+    chosen = np.flatnonzero(index.cell_of_point == city)
+    assert len(chosen) > 2
     crowded = make_atlas(
         lat=np.concatenate((lat, *[lat[chosen]] * 20)), lon=np.concatenate((lon, *[lon[chosen]] * 20))
     )
-    plain, dense = make_atlas().compare("France", "Spain"), crowded.compare("France", "Spain")
+    # Halves of the Earth have enough cells of resolution 3.
+    sides = "0,-180,90,180", "-90,-180,-0.0001,180"
+    plain, dense = make_atlas().compare(*sides), crowded.compare(*sides)
+    assert plain.resolution == dense.resolution == 3
     assert dense.a.points == plain.a.points + 20 * len(chosen)
     assert dense.a.cells == plain.a.cells
-    if plain.resolution == 5:
-        for concept in plain.concepts:
-            assert rows(dense)[concept.id].difference == pytest.approx(concept.difference, abs=1e-6)
+    for concept in plain.concepts:
+        assert rows(dense)[concept.id].difference == pytest.approx(concept.difference, abs=1e-6)
+        assert rows(dense)[concept.id].auroc == pytest.approx(concept.auroc, abs=1e-3)
 
 
 def test_means_weigh_cells_by_area(atlas):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from html import unescape
 
 import geojson
 import numpy as np
@@ -11,9 +12,10 @@ import pytest
 from tiny_atlas import make_atlas, places
 
 from whyhere.atlas import ConceptMap
+from whyhere.atlas._pages import map_page
 from whyhere.atlas._tables import map_table
 from whyhere.errors import UsageError
-from whyhere.geo import cell_number, cells_of, great_circle_km, parse_region
+from whyhere.geo import cell_number, cells_of, great_circle_km, lat_lon_of, parse_region, unit_vectors
 
 FIJI = "-20,175,-15,-175"
 
@@ -51,8 +53,36 @@ def test_the_map_of_a_region_is_the_map_of_the_world_cut_out(atlas, region):
     lat, lon = places()
     inside = parse_region(region).contains(lat, lon)
     assert {cell_number(c.cell) for c in cut.cells} == set(cells_of(lat[inside], lon[inside], 3).tolist())
-    assert all(world[cell.cell] == cell for cell in cut.cells)
+    for cell in cut.cells:
+        whole = world[cell.cell]
+        assert (cell.value, cell.percentile, cell.reference) == (
+            whole.value,
+            whole.percentile,
+            whole.reference,
+        )
     assert len(cut.cells) < len(world)
+
+
+@pytest.mark.parametrize("region", [FIJI, "France", "-90,-180,0,180"])
+def test_cells_of_a_region_lie_where_their_places_in_it_lie(atlas, region):
+    lat, lon = places()
+    inside = parse_region(region).contains(lat, lon)
+    cells = cells_of(lat, lon, 3)
+    vectors = unit_vectors(lat, lon)
+    cut = atlas.map("coast", region=region)
+    assert sum(cell.points for cell in cut.cells) == inside.sum()
+    for cell in cut.cells:
+        mine = inside & (cells == cell_number(cell.cell))
+        assert cell.points == mine.sum()
+        middle = lat_lon_of(vectors[mine].mean(axis=0))
+        assert great_circle_km(cell.lat, cell.lon, *middle) == pytest.approx(0, abs=1e-3)
+
+
+def test_no_cell_of_a_region_lies_outside_it(atlas):
+    cut = atlas.map("coast", region="46.5,0,49,6")
+    across = [cell for cell in atlas.map("coast").cells if cell.cell in by_cell(cut) and cell.lat < 46.5]
+    assert across  # the southern edge cuts through cells
+    assert min(cell.lat for cell in cut.cells) >= 46.5
 
 
 def test_the_order_of_the_gallery_does_not_matter():
@@ -184,6 +214,21 @@ def test_a_reference_stands_beside_the_map_in_the_same_cells():
     assert found.reference.cells == len(found.cells) - unknown
     assert "Spearman" in found.reference.agreement_text
     assert "northness" in "".join(map_table(found, width=100, ascii_only=False))
+
+
+@pytest.mark.usefixtures("north")
+@pytest.mark.parametrize("learned", [True, False])
+def test_an_agreement_that_was_fitted_is_called_no_test_everywhere(learned):
+    asked = make_atlas(grounded=("desert", "forest") if learned else ("forest",))
+    found = asked.map("desert")
+    said = "half of the concept's direction was fitted to this reference: no test"
+    assert found.reference.learned is learned
+    assert found.to_dict()["reference"]["learned"] is learned
+    assert found.to_geojson()["reference"]["learned"] is learned
+    assert (said in found.reference.agreement_text) is learned
+    assert (said in "".join(map_table(found, width=100, ascii_only=False))) is learned
+    assert (said in unescape(found.plot().svg)) is learned
+    assert (said.encode() in unescape(map_page(found)).encode()) is learned
 
 
 @pytest.mark.usefixtures("north")

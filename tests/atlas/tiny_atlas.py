@@ -51,13 +51,14 @@ def read_text(text: str) -> TextQuery:
     return TextQuery(vector, known, unknown, tuple(word for word in known if word.endswith("?")))
 
 
-def make_atlas(order=None, lat=None, lon=None) -> Atlas:
+def make_atlas(order=None, lat=None, lon=None, grounded=()) -> Atlas:
     if lat is None:
         lat, lon = places()
     if order is not None:
         lat, lon = lat[order], lon[order]
     embeddings = embed(lat, lon)
     rng = np.random.default_rng(2)
+    learned = unit(np.random.default_rng(6).normal(size=(len(CONCEPTS), 512)))
     alignment = LinearAlignment(
         concept_ids=CONCEPTS,
         head=rng.normal(size=(512, WIDTH)).astype(np.float32),
@@ -66,6 +67,7 @@ def make_atlas(order=None, lat=None, lon=None) -> Atlas:
         directions=unit(rng.normal(size=(len(CONCEPTS), WIDTH))).T.astype(np.float32),
         scale=1.0,
         penalty=0.02,
+        grounding=(learned.T * [id in grounded for id in CONCEPTS]).astype(np.float32),
     )
     return Atlas(
         AtlasParts(

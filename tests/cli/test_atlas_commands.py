@@ -32,7 +32,9 @@ def test_a_place_is_described():
 def test_the_map_of_the_desert_is_dry(tmp_path):
     done = whyhere("map", "desert", "--out", tmp_path / "desert.json")
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
-    cells = {c["cell"]: c for c in json.loads((tmp_path / "desert.json").read_text("utf-8"))["cells"]}
+    found = json.loads((tmp_path / "desert.json").read_text("utf-8"))
+    assert found["reference"]["learned"] is True  # so that its agreement is no test
+    cells = {c["cell"]: c for c in found["cells"]}
     dry = [c["percentile"] for c in cells.values() if 20 < c["lat"] < 32 and -12 < c["lon"] < 45]
     wet = [c["percentile"] for c in cells.values() if 50 < c["lat"] < 60 and -10 < c["lon"] < 20]
     assert min(len(dry), len(wet)) > 20
@@ -69,6 +71,12 @@ def test_without_weights_it_ends_with_3_and_says_what_to_do(tmp_path, arguments)
 
 
 def test_asking_wrongly_ends_with_2_before_anything_is_loaded(tmp_path):
-    for arguments in (["place", "99", "0"], ["map"], ["compare", "FR", "Atlantis"]):
+    for arguments in (
+        ["place", "99", "0"],
+        ["place", "22", "-159.5", "--html", "-"],
+        ["map"],
+        ["compare", "FR", "Atlantis"],
+        ["compare", "-foo", "AU"],
+    ):
         done = whyhere(*arguments, env={"WHYHERE_HOME": str(tmp_path)})
         assert (done.returncode, done.stdout) == (2, b"")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -146,6 +147,25 @@ def test_blocks_have_nearly_equal_area(places):
 def test_too_few_cells_give_no_number():
     lat, lon = land_points(200, seed=1)
     assert agreement(np.zeros(200), reference_for("synagogue"), lat=lat, lon=lon) is None
+
+
+@pytest.mark.parametrize(("width", "enough"), [(30, False), (90, False), (120, True)])
+def test_too_few_blocks_give_no_number_however_many_cells(width, enough):
+    grid = np.meshgrid(np.arange(2.0, 8.5, 0.9), np.arange(2.0, width - 1.5, 0.9))
+    lat, lon = (each.ravel() for each in grid)
+    east = SimpleNamespace(
+        concept_id="east", described="east", kind="continuous", directness="direct", higher_means_more=True,
+        values=lambda lat, lon: lon, present=lambda values: values > width / 2,
+    )  # fmt: skip
+    table = cell_table(lat, lon)
+    assert len(table.cells) > 100
+    assert len(np.unique(table.block)) == width // 10
+    scores = lon + width * np.random.default_rng(0).normal(size=len(lon))
+    found = agreement(scores, east, lat=lat, lon=lon)
+    assert (found is not None) == enough
+    if found:
+        assert found.blocks == width // 10
+        assert found.spearman_low < found.spearman < found.spearman_high
 
 
 @pytest.mark.parametrize(

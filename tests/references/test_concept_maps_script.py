@@ -114,6 +114,10 @@ def test_the_table_says_what_was_measured_and_takes_its_place(script, world, tmp
     assert f"| {row.auroc:.2f} ({row.auroc_low:.2f} to {row.auroc_high:.2f}) | +" in text
     assert "Without a reference: cave." in text
     assert "Undecided: forest." in text
+    tables = [part.splitlines() for part in text.split("\n\n") if part.startswith("|")]
+    assert len(tables) == 2
+    for table in tables:  # a cell beyond the heading's would not be shown
+        assert len({line.count("|") for line in table}) == 1
     page = tmp_path / "page.md"
     page.write_text("before\n<!-- results -->\nold\n<!-- end of results -->\nafter\n", encoding="utf-8")
     script.put_between_marks(page, text)

@@ -59,6 +59,11 @@ class Alignment(Protocol):
         """Ids of the k concepts, in the order of every array."""
         ...
 
+    @property
+    def grounded(self) -> frozenset[str]:
+        """Ids of the concepts whose location direction was fitted to an open map; of these it is no test."""
+        ...
+
     def encode_image(self, features: Floats) -> ImageCode:
         """Project the features of one photo, shape (p,), onto the concepts."""
         ...

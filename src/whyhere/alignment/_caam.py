@@ -125,6 +125,11 @@ class ConceptAlignment:
         )
 
     @property
+    def grounded(self) -> frozenset[str]:
+        """Ids of the concepts whose location direction was fitted to an open map: none."""
+        return frozenset()
+
+    @property
     def drift(self) -> Floats:
         """cos(B_j, E_j) of every concept, float32, shape (k,): 1 where a column kept its direction."""
         moved = self.directions + self.delta

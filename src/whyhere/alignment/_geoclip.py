@@ -121,6 +121,11 @@ class GeoClipAlignment:
             raise MissingFileError(f"{path}: directions are {directions.shape} instead of finite {expected}")
         return cls(concept_ids, head, directions, penalty)
 
+    @property
+    def grounded(self) -> frozenset[str]:
+        """Ids of the concepts whose location direction was fitted to an open map: none."""
+        return frozenset()
+
     def encode_image(self, features: Floats) -> ImageCode:
         """Write the answer of the head to a photo as concepts and a rest.
 

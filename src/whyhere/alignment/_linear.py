@@ -109,9 +109,8 @@ class LinearAlignment:
     @property
     def grounded(self) -> frozenset[str]:
         """Ids of the concepts with a direction on an open map: half of their column of B."""
-        return frozenset(
-            id for id, fitted in zip(self.concept_ids, self.grounding.any(axis=0), strict=True) if fitted
-        )
+        fitted = np.flatnonzero(np.any(self.grounding != 0, axis=0))
+        return frozenset(self.concept_ids[column] for column in fitted)
 
     def encode_image(self, features: Floats) -> ImageCode:
         """Project the features of one photo, float32, shape (p,), onto the concepts."""

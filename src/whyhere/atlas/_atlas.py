@@ -117,7 +117,8 @@ class Atlas:
         """
         row = find_concept(concept, self.concepts, release=self.release)
         label = self.concepts[row]
-        subject = Subject(label.name, label.id, label.definition)
+        learned = label.id in self._parts.alignment.grounded
+        subject = Subject(label.name, label.id, label.definition, learned=learned)
         return self._map(subject, lambda: self._values[:, row], region, resolution)
 
     def map_text(
@@ -154,13 +155,19 @@ class Atlas:
             b: Another one.
 
         Raises:
-            UsageError: A region is not understood, or no place of the gallery lies in it.
+            UsageError: A region is not understood, no place of the gallery lies in it, or both hold the same.
         """
         gallery = self._parts.gallery
         sides = []
         for region in (a, b):
             region = parse_region(region) if isinstance(region, str) else region
             sides.append(Side(region.name, self._inside(region)))
+        if np.array_equal(sides[0].inside, sides[1].inside):
+            count = int(sides[0].inside.sum())
+            raise UsageError(
+                f"{sides[0].name} and {sides[1].name} hold the same {count:,} places: nothing tells them "
+                "apart; name two different regions"
+            )
         return compare_sides(
             sides[0],
             sides[1],

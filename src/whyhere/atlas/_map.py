@@ -27,10 +27,10 @@ class MapCell:
 
     Attributes:
         cell: H3 cell index as a hexadecimal string.
-        lat: Latitude of the middle of the cell's places.
+        lat: Latitude of the middle of the cell's places; of those in the region where the map is cut to one.
         lon: Longitude of it.
-        points: Places of the gallery in the cell.
-        value: Mean over them of the cosine of place and concept.
+        points: Places of the gallery in the cell, and in the region.
+        value: Mean of the cosine of place and concept over all places of the cell, in the region or not.
         percentile: Share of all cells of the world with a lower value, in percent.
         reference: What the open reference says there; None where it is unknown or there is no reference.
     """
@@ -127,6 +127,7 @@ class Subject:
     definition: str = ""
     unknown_words: tuple[str, ...] = ()
     uncertain_words: tuple[str, ...] = ()
+    learned: bool = False  # whether the release has learned the concept from its open reference
 
 
 def concept_map(
@@ -145,6 +146,8 @@ def concept_map(
     """Average places in their cells, rank the cells of the world, and cut the map to a region.
 
     A map of a region is the map of the world, less the other cells: values and percentiles stay the same.
+    Where a cell lies, by its `lat` and `lon`, is told by its places in the region alone: part of a cell may
+    lie across the border, and a map of Portugal must not name places of Spain.
 
     Args:
         subject: What the map is of.
@@ -158,26 +161,28 @@ def concept_map(
         release: Name and version of the release.
         card: What a reader must know about it.
     """
-    means, count = cell_means(values[:, None], index)
+    means, _ = cell_means(values[:, None], index)
     ranks = percentiles(means[:, 0])
-    middle_lat, middle_lon = lat_lon_of(index.centres())
-    shown = np.ones(len(count), bool)
-    if inside is not None:
-        shown = np.bincount(index.cell_of_point, inside, len(count)) > 0
-    rows = np.flatnonzero(shown)
+    counts = np.ones(len(lat), bool) if inside is None else inside
+    sums = [np.bincount(index.cell_of_point, axis * counts, len(means)) for axis in index.directions.T]
+    points = np.bincount(index.cell_of_point[counts], minlength=len(means))
+    rows = np.flatnonzero(points)
     rows = rows[np.lexsort((index.cells[rows], -means[rows, 0]))]
-    known, reference = look_up(subject.concept_id, values, index, lat=lat, lon=lon, inside=inside)
+    middle_lat, middle_lon = lat_lon_of(np.stack(sums, axis=1)[rows])
+    known, reference = look_up(
+        subject.concept_id, values, index, learned=subject.learned, lat=lat, lon=lon, inside=inside
+    )
     cells = tuple(
         MapCell(
             cell=cell_string(int(index.cells[row])),
-            lat=float(middle_lat[row]),
-            lon=float(middle_lon[row]),
-            points=int(count[row]),
+            lat=float(middle_lat[rank]),
+            lon=float(middle_lon[rank]),
+            points=int(points[row]),
             value=float(means[row, 0]),
             percentile=float(ranks[row]),
             reference=None if known is None or np.isnan(known[row]) else float(known[row]),
         )
-        for row in rows
+        for rank, row in enumerate(rows)
     )
     return ConceptMap(
         name=subject.name,

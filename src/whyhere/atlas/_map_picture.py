@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from whyhere.atlas._reference import MapReference
 
 _FOOT = 20.0
+_AGREEMENT = 20.0  # height of the line on how map and reference agree
 _FOOTNOTE = "Grey: no place of the gallery, or nothing known there. Map: Natural Earth."
 
 
@@ -42,6 +43,8 @@ def map_picture(found: ConceptMap) -> Picture:
     if found.reference is not None:
         items += moved(_reference_panel(found, found.reference, frame, rings), 0.0, height)
         height += panel_height()
+        items.append(Label(6.0, height + 8.0, _capital(found.reference.agreement_text), 13.0, bold=True))
+        height += _AGREEMENT
     items.append(Label(6.0, height + 12.0, _FOOTNOTE, 11.0, colour="#566068"))
     words = f"Map of {len(found.cells)} cells, coloured by how much of {found.name} their places have."
     return picture(items, width=WIDTH, height=height + _FOOT, title=f"whyhere: {title}", words=words)
@@ -63,8 +66,11 @@ def _reference_panel(
         order = "low to high" if reference.higher_means_more else "high to low"
         legend[-1] = (SCALE[-1], f"{order}: tenths of these cells")
     layer = CellLayer(names, classes, rings=tuple(rings[row] for row in known))
-    caption = f"Open reference: {reference.name} ({reference.agreement_text})"
-    return map_panel(layer, frame, caption=caption, legend=legend)
+    return map_panel(layer, frame, caption=f"Open reference: {reference.name}", legend=legend)
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _tenths(shares: np.ndarray) -> np.ndarray:

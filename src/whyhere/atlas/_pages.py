@@ -110,7 +110,7 @@ def map_page(found: ConceptMap) -> str:
     if found.reference is not None:
         reference = found.reference
         words = f"{reference.name}, from {reference.source} ({reference.licence})."
-        notes.append(("Open reference", words))
+        notes += [("Open reference", words), ("Agreement", f"{reference.agreement_text}.")]
     where = f" in {found.region}" if found.region else ""
     return page(
         title=f"whyhere: {found.name}{where}",
@@ -144,9 +144,10 @@ def compare_page(found: Comparison, *, limit: int) -> str:
         ("AUROC", f"How often a cell of {a} has more of the concept than one of {b}; 0.5 tells nothing."),
         ("Many concepts", f"{len(found.concepts)} concepts are compared at once: a few differ by chance."),
     )
+    both = f" {found.shared_points:,} places lie in both." if found.shared_points else ""
     lede = (
         f"{found.a.points:,} places in {found.a.cells:,} cells against {found.b.points:,} in "
-        f"{found.b.cells:,}. {CAUTION}"
+        f"{found.b.cells:,}.{both} {CAUTION}"
     )
     return page(
         title=f"whyhere: {a} or {b}",

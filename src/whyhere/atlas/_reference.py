@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 from whyhere.atlas._statistics import Array, cell_means
 from whyhere.ranking import CellIndex
 
+IN_SAMPLE = "half of the concept's direction was fitted to this reference: no test"
+"""Said wherever an agreement is shown that the release was fitted to."""
+
 
 @dataclass(frozen=True, slots=True)
 class MapReference:
@@ -24,11 +27,13 @@ class MapReference:
         kind: "binary" or "continuous".
         unit: Unit of a continuous reference.
         directness: "direct" where it measures the concept, "proxy" where it says only where to expect it.
+        learned: Whether half of the concept's direction was fitted to this reference: then the agreement is
+            in-sample, and no test of the map.
         higher_means_more: False where a low value means more of the concept, such as a distance.
         source: Where it comes from.
         licence: Under which licence.
         auroc: Probability that a cell that has the concept by the reference has the higher value on the map;
-            None, as are the other five, where too few cells have or lack it.
+            None, as are the other five, where too few cells have or lack it, or they lie in too few blocks.
         auroc_low: Lower end of its interval.
         auroc_high: Upper end.
         spearman: Rank correlation of map and reference, positive where they go together.
@@ -41,6 +46,7 @@ class MapReference:
     kind: str
     unit: str
     directness: str
+    learned: bool
     higher_means_more: bool
     source: str
     licence: str
@@ -58,16 +64,17 @@ class MapReference:
 
     @property
     def agreement_text(self) -> str:
-        """Return "AUROC 0.87 (0.81 to 0.92) over 3,012 cells", or why there is no such number."""
+        """Return "AUROC 0.87 (0.81 to 0.92) over 3,012 cells", or why there is no such number, or no test."""
         if self.auroc is None or self.spearman is None:
-            return "too few cells to measure how map and reference agree"
+            return "too few cells or blocks to measure how map and reference agree"
         binary = self.kind == "binary"
         measure, value, low, high = (
             ("AUROC", self.auroc, self.auroc_low, self.auroc_high)
             if binary
             else ("Spearman", self.spearman, self.spearman_low, self.spearman_high)
         )
-        return f"{measure} {value:.2f} ({low:.2f} to {high:.2f}) over {self.cells:,} cells"
+        words = f"{measure} {value:.2f} ({low:.2f} to {high:.2f}) over {self.cells:,} cells"
+        return f"{words}; {IN_SAMPLE}" if self.learned else words
 
 
 def look_up(
@@ -75,6 +82,7 @@ def look_up(
     values: NDArray[np.float32],
     index: CellIndex,
     *,
+    learned: bool,
     lat: Array,
     lon: Array,
     inside: NDArray[np.bool_] | None,
@@ -85,6 +93,7 @@ def look_up(
         concept_id: The concept; None for a text, which has no reference.
         values: Cosine of every place with the concept, float32, shape (n,).
         index: The cells of the places.
+        learned: Whether the release has learned the concept from its reference.
         lat: Latitudes of the places, shape (n,).
         lon: Longitudes of them.
         inside: Places that the agreement is measured over, shape (n,); all by default.
@@ -110,6 +119,7 @@ def look_up(
         kind=reference.kind,
         unit=reference.unit,
         directness=reference.directness,
+        learned=learned,
         higher_means_more=reference.higher_means_more,
         source=reference.source,
         licence=reference.licence,

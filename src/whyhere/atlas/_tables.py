@@ -73,7 +73,7 @@ def map_table(found: ConceptMap, *, width: int, ascii_only: bool) -> Iterator[st
     if found.reference is not None:
         reference = found.reference
         yield f"\nOpen reference: {printable(reference.name)} ({reference.directness})\n"
-        yield f"{reference.agreement_text}; {printable(reference.source)}\n"
+        yield f"{reference.agreement_text}\nSource: {printable(reference.source)}\n"
     elif found.concept_id is not None:
         yield "\nwhyhere has no open reference for this concept.\n"
     yield f"\n{CAUTION}\n{PLACE_NAMES}\n"
@@ -87,6 +87,8 @@ def compare_table(found: Comparison, *, limit: int, width: int, ascii_only: bool
             f"{printable(side.name)}: {side.points:,} places in {side.cells:,} cells, "
             f"{side.blocks:,} blocks\n"
         )
+    if found.shared_points:
+        yield f"Places that lie in both: {found.shared_points:,}\n"
     yield f"\n{'':{_NAME + 2}}{'difference':>12}{'error':>9}{'effect':>9}{'AUROC':>8}{'percentiles':>17}\n"
     for side, concepts in ((found.a, found.more_in_a(limit)), (found.b, found.more_in_b(limit))):
         yield f"more in {printable(side.name)}\n"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from whyhere.atlas import Atlas
 
 Pieces = Callable[[dict[str, Any]], Iterator[str]]
+
+NUMBER = re.compile(r"[-+\u2212]?(?:\d+\.?\d*|\.\d+)", re.ASCII)
 
 
 def format_of(format: str | None, out: Path | None, formats: Sequence[str]) -> str:
@@ -27,7 +30,7 @@ def format_of(format: str | None, out: Path | None, formats: Sequence[str]) -> s
         return meant
     if format not in formats:
         raise UsageError(f"--format {format}: there is no such format; choose one of {', '.join(formats)}")
-    if format == "png" and out is None and sys.stdout.isatty():
+    if format == "png" and (out is None or str(out) == "-") and sys.stdout.isatty():
         raise UsageError("--format png: a picture is not for a terminal; add --out FILE")
     return format
 
@@ -42,6 +45,13 @@ def checked_file(option: str, target: Path | None) -> Path | None:
     if not file.parent.is_dir() or not os.access(file.parent, os.W_OK):
         raise UsageError(f"{option} {target}: its directory does not exist or cannot be written")
     return file
+
+
+def refuse_options(words: Iterable[str], *, meant: str) -> None:
+    """Refuse words that look like options: who takes negative numbers is handed unknown options, too."""
+    for word in words:
+        if word.startswith("-") and not NUMBER.fullmatch(re.split(r"[\s,]+", word)[0]):
+            raise UsageError(f"{word}: there is no such option, and it is no {meant}")
 
 
 def load(release: str) -> Atlas:

@@ -43,9 +43,10 @@ def compare(
 
     From the embeddings of their places alone, every cell of a grid counting by its area.
     """
-    from whyhere.cli._atlas import checked_file, format_of, load, write
+    from whyhere.cli._atlas import checked_file, format_of, load, refuse_options, write
     from whyhere.geo import parse_region
 
+    refuse_options((a, b), meant="country, box or file")
     target, chosen = checked_file("--out", out), format_of(format, out, FORMATS)
     first, second = parse_region(a), parse_region(b)
     found = load(release).compare(first, second)

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 FORMATS = ("table", "json", "html", "svg", "png")
 SETTINGS = {"ignore_unknown_options": True}  # or -22.9 would be an option
 
-_NUMBER = re.compile(r"[-+\u2212]?(?:\d+\.?\d*|\.\d+)", re.ASCII)
-
 
 def place(
     position: Annotated[
@@ -53,6 +51,8 @@ def place(
 
     lat, lon = _position(position)
     target, report = checked_file("--out", out), checked_file("--html", html)
+    if html is not None and report is None:
+        raise UsageError(f"--html {html}: the page goes to a file; for standard output use --format html")
     if target is not None and target == report:
         raise UsageError("--out and --html name the same file; name two")
     chosen = format_of(format, out, FORMATS)
@@ -72,11 +72,11 @@ def place(
 
 def _position(words: list[str]) -> tuple[float, float]:
     """Read "48.86 2.35", "48.86,2.35" or "48.86, 2.35"."""
+    from whyhere.cli._atlas import NUMBER, refuse_options
+
     parts = [part for part in re.split(r"[\s,]+", " ".join(words)) if part]
-    options = [part for part in parts if part.startswith("-") and not _NUMBER.fullmatch(part)]
-    if options:
-        raise UsageError(f"{options[0]}: there is no such option, and it is no latitude or longitude")
-    if len(parts) != 2 or not all(_NUMBER.fullmatch(part) for part in parts):
+    refuse_options(parts, meant="latitude or longitude")
+    if len(parts) != 2 or not all(NUMBER.fullmatch(part) for part in parts):
         raise UsageError(
             f"{' '.join(words)[:60]!r} is no position; write latitude and longitude in degrees, such as: "
             "whyhere place 48.86 2.35"

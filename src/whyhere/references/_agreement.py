@@ -20,6 +20,9 @@ from whyhere.references._reference import Directness, Reference
 LEAST_CELLS = 10
 """With fewer cells on either side there is nothing to compare."""
 
+LEAST_BLOCKS = 10
+"""Resampling fewer blocks gives intervals that mean nothing, down to a single point for one block."""
+
 _DRAWS_AT_ONCE = 50
 
 
@@ -84,7 +87,8 @@ def agreement(
         seed: Seed of the draws.
 
     Returns:
-        The agreement, or None where fewer than 10 cells have the concept by the reference, or lack it.
+        The agreement, or None where fewer than 10 cells have the concept by the reference, or lack it, or
+        where all cells lie in fewer than 10 blocks.
 
     Raises:
         ValueError: The arrays differ in length or a score is not finite.
@@ -103,6 +107,8 @@ def agreement(
     truth = truth if reference.higher_means_more else -truth
     _, block = np.unique(block, return_inverse=True)
     count = int(block.max()) + 1
+    if count < LEAST_BLOCKS:
+        return None
     rng = np.random.default_rng(seed)
     drawn = rng.multinomial(count, np.full(count, 1.0 / count), size=draws).astype(np.float64)
     aurocs, spearmans = [], []
