@@ -33,6 +33,7 @@ class Query:
         allowed: Points that may be answered, shape (n,), or None for all.
         hint: What the asker says about the photo, or None.
         log_prior: What the hint adds to the logarithm of the weight of every point, shape (n,), or None.
+        region: Name of the region that answers are restricted to, or None.
         with_thumbnail: Whether answers keep a small copy of the photo.
     """
 
@@ -41,6 +42,7 @@ class Query:
     allowed: NDArray[np.bool_] | None = None
     hint: str | None = None
     log_prior: NDArray[np.float64] | None = None
+    region: str | None = None
     with_thumbnail: bool = False
 
 
@@ -140,9 +142,10 @@ class Answerer:
         radius_km = self.parts.ranking.radius_km if radius_km is None else radius_km
         if not 0 < radius_km <= 20_000:
             raise UsageError(f"radius_km must lie between 0 and 20000 km, not {radius_km}")
-        allowed = None
+        allowed = name = None
         if region is not None:
             region = parse_region(region) if isinstance(region, str) else region
+            name = region.name
             allowed = region.contains(self.parts.gallery.lat, self.parts.gallery.lon)
             if not allowed.any():
                 raise UsageError(
@@ -150,7 +153,7 @@ class Answerer:
                     "choose a larger region"
                 )
         log_prior = None if hint is None else self._log_prior(hint)
-        return Query(top, radius_km, allowed, hint, log_prior, with_thumbnail)
+        return Query(top, radius_km, allowed, hint, log_prior, name, with_thumbnail)
 
     def scores(self, code: ImageCode) -> NDArray[np.float32]:
         """Score every point of the gallery, shape (n,)."""
@@ -230,12 +233,16 @@ class Answerer:
 
     def _log_prior(self, hint: str) -> NDArray[np.float64]:
         """Turn a hint into a prior over the points of the gallery."""
-        alignment, text = self.parts.alignment, hint_direction(hint)
-        if text.vector.size != self.parts.tower.dim:
+        from whyhere.concepts import open_vocabulary
+
+        # Equal width is not enough: other towers of width 512 mean other things by their directions.
+        words_for, own = open_vocabulary().tower, self.parts.tower_name
+        if own != words_for:
             raise UsageError(
-                f"release {self.parts.card.name} takes no hints: the known words are directions of CLIP "
-                f"ViT-B/16, of width {text.vector.size}, and its image tower has {self.parts.tower.dim}"
+                f"release {self.parts.card.name} takes no hints: the known words are directions of the image "
+                f"tower {words_for}, and its own is {own or 'another one'}"
             )
+        alignment, text = self.parts.alignment, hint_direction(hint)
         direction = alignment.location_direction(text.pattern)
         return hint_log_prior(alignment.location_cosines(direction, self.parts.gallery.embeddings))
 
@@ -251,7 +258,12 @@ class Answerer:
         order = np.argsort(-values, kind="stable")
         return tuple(
             ConceptContribution(
-                concept.id, concept.name, concept.group, float(values[column]), float(strength[column])
+                concept.id,
+                concept.name,
+                concept.group,
+                float(values[column]),
+                float(strength[column]),
+                concept.evidence,
             )
             for column in order
             for concept in (self.parts.concepts[column],)

@@ -30,6 +30,7 @@ class Parts:
         card: What a reader must know about the release.
         view_average: What is averaged over the views of a photo: "embeddings" of unit length, before the
             alignment sees them, or "logits", for which it sees the raw embeddings of all views.
+        tower_name: Asset name of the image tower; "" for one that whyhere does not know.
     """
 
     tower: ImageTower
@@ -40,6 +41,7 @@ class Parts:
     concepts: tuple[ConceptLabel, ...]
     card: ReleaseCard
     view_average: str = "embeddings"
+    tower_name: str = ""
 
 
 def assemble(
@@ -84,6 +86,7 @@ def assemble(
         concepts=concepts,
         card=config.card,
         view_average=averaged,
+        tower_name=config.image_tower.asset,
     )
 
 

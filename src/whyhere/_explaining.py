@@ -90,10 +90,10 @@ def explain(answerer: Answerer, code: ImageCode, query: Query, question: Questio
             or the intervention leaves nothing to answer from.
     """
     found = answerer.answer(code, query, shot)
-    here = _spot(answerer, question.at, found)
+    here = _spot(answerer, question.at, found, query)
     spots = [here]
     if question.versus is not None:
-        spots.append(_spot(answerer, question.versus, found))
+        spots.append(_spot(answerer, question.versus, found, query))
         if spots[1].point == here.point:
             raise UsageError(
                 f"versus {question.versus.asked}: its point is the very one that is explained; "
@@ -109,6 +109,7 @@ def explain(answerer: Answerer, code: ImageCode, query: Query, question: Questio
         contrast=contrast(*explained) if question.versus is not None else None,
         intervention=intervention,
         hint=query.hint,
+        region=query.region,
     )
 
 
@@ -189,8 +190,8 @@ def _area(
     return surroundings(point, radius_km, best, answerer.cells)
 
 
-def _spot(answerer: Answerer, where: Where | None, found: Answered) -> _Spot:
-    """Find the gallery point that is meant."""
+def _spot(answerer: Answerer, where: Where | None, found: Answered, query: Query) -> _Spot:
+    """Find the gallery point that is meant, among those that may be answered."""
     if where is None:
         return _Spot(found.points[0], "answer", None, None)
     if where.rank is not None:
@@ -198,8 +199,14 @@ def _spot(answerer: Answerer, where: Where | None, found: Answered) -> _Spot:
             raise UsageError(f"there is no answer {where.rank}; ask for more with top")
         return _Spot(found.points[where.rank - 1], "answer", where.asked, None)
     gallery = answerer.parts.gallery
-    point, km = where.point(gallery.lat, gallery.lon, found.scores)
-    return _Spot(point, "best in" if km is None else "nearest", where.asked, km)
+    rows = np.arange(len(gallery)) if query.allowed is None else np.flatnonzero(query.allowed)
+    try:
+        row, km = where.point(gallery.lat[rows], gallery.lon[rows], found.scores[rows])
+    except UsageError as error:
+        if query.region is None:
+            raise
+        raise UsageError(f"{error}: answers are restricted to {query.region}") from error
+    return _Spot(int(rows[row]), "best in" if km is None else "nearest", where.asked, km)
 
 
 def _explain_spots(

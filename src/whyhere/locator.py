@@ -220,14 +220,15 @@ class Locator:
                 nearest point of the gallery is taken), a country or other region (its best-scoring point),
                 or a town; see `whyhere.explain.parse_where`.
             versus: Another place: why at the first one rather than there.
-            without: Concepts to take out of the photo, by id or name; a group's name takes out all of it.
+            without: Concepts to take out of the photo, by id, name or synonym; a group's name takes out all
+                of it.
             only: Groups of concepts to keep; all others are taken out.
             set_: Strength to give to concepts: 0 is no matter, 1 as strong as the photo's strongest concept,
                 below 0 less of it than usual.
             remainder: Whether the unnamed remainder stays in the score of the changed photo.
             top: As for `locate`.
             radius_km: As for `locate`.
-            region: As for `locate`.
+            region: As for `locate`; only places in it can be explained.
             hint: As for `locate`.
             regions: For how many of the concepts that speak most for the place to draw which parts of the
                 photo raise them.

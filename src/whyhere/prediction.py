@@ -11,9 +11,17 @@ from typing import Any
 from whyhere.geo import LatLon, PlaceName
 
 
-def shown_as(name: str, strength: float) -> str:
-    """Return "palm tree", or "less palm tree" where a photo shows less of it than usual."""
-    return f"less {name}" if strength < 0 else name
+def shown_as(name: str, strength: float, evidence: str = "") -> str:
+    """Return "palm tree", or "less palm tree" where a photo shows less of it than usual.
+
+    A star marks a concept that was put to the test and not confirmed, or could not be tested.
+    """
+    star = "*" if _unconfirmed(evidence) else ""
+    return f"less {name}{star}" if strength < 0 else f"{name}{star}"
+
+
+def _unconfirmed(evidence: str) -> bool:
+    return evidence not in ("", "confirmed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +36,8 @@ class ConceptContribution:
         strength: How much of the photo's answer rests on the concept, as a part of what its strongest concept
             carries: 1 for that one, 0 for a concept that is not used, below 0 where the photo shows less of
             the concept than usual.
+        evidence: Whether open maps confirm what the concept does: "confirmed", "undecided", "contradicted",
+            "untested" where there is no map of it, or "" where the release was not put to the test.
     """
 
     id: str
@@ -35,11 +45,17 @@ class ConceptContribution:
     group: str
     contribution: float
     strength: float = 1.0
+    evidence: str = ""
 
     @property
     def shown_as(self) -> str:
         """What to call its part: less of something that is rare in a place speaks for the place too."""
-        return shown_as(self.name, self.strength)
+        return shown_as(self.name, self.strength, self.evidence)
+
+    @property
+    def unconfirmed(self) -> bool:
+        """Whether open maps were asked about the concept and did not confirm it, or there is none."""
+        return _unconfirmed(self.evidence)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as a plain dictionary."""
@@ -49,6 +65,7 @@ class ConceptContribution:
             "group": self.group,
             "contribution": self.contribution,
             "strength": self.strength,
+            "evidence": self.evidence,
         }
 
 

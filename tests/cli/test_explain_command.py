@@ -52,7 +52,8 @@ def small_world() -> Locator:
     alignment = LinearAlignment(
         concept_ids=tuple(label.id for label in LABELS),
         head=rng.normal(size=(512, DIM)).astype(np.float32),
-        feature_mean=np.zeros(DIM, np.float32),
+        # Photos show less than the mean of some things.
+        feature_mean=np.tile([0.6, 0.0], DIM // 2).astype(np.float32),
         location_mean=embeddings.mean(axis=0),
         directions=directions / np.linalg.norm(directions, axis=0),
         scale=1.0,
@@ -144,6 +145,45 @@ def test_a_page_beside_the_table_and_a_file_by_its_suffix(run, photo, tmp_path):
     assert json.loads(file.read_text("utf-8"))["intervention"]["remainder_removed"] is True
 
 
+def test_less_of_a_thing_is_called_so(run, photo, tmp_path):
+    code, out, _, _ = run(photo, "--concepts", "5", "--html", tmp_path / "why.html")
+    data = json.loads(run(photo, "--format", "json")[1])
+    parts = [part for group in data["here"]["groups"] for part in group["concepts"]]
+    less = {part["name"] for part in parts if part["strength"] < 0 and part["contribution"]}
+    more = {part["name"] for part in parts if part["strength"] > 0 and part["contribution"]}
+    assert code == 0
+    assert less
+    assert more
+    for text in (out, (tmp_path / "why.html").read_text("utf-8")):
+        assert all(f"less {name}" in text for name in less)
+        assert not any(f"less {name}" in text for name in more)
+        assert "less than usual" in text or "less of it than usual" in text
+
+
+def test_with_a_region_the_answers_are_conditional_and_said_to_be(run, photo, tmp_path):
+    page = tmp_path / "why.html"
+    code, out, err, _ = run(photo, "--region", "FR", "--html", page)
+    assert code == 0
+    assert "answers only inside France; probabilities assume that the photo was taken there" in err
+    assert "Only inside: France." in out
+    assert "Only inside: France." in page.read_text("utf-8")
+    data = json.loads(run(photo, "--region", "FR", "--at", "52.5,13.4", "--format", "json")[1])
+    assert data["region"] == "France"
+    assert {answer["place"]["country_code"] for answer in data["answers"]} == {"FR"}
+    assert (data["here"]["place"]["country_code"], data["here"]["how"]) == ("FR", "nearest")
+    code, _, err, _ = run(photo, "--region", "FR", "--at", "DE")
+    assert (code, "lies in Germany" in err) == (2, True)
+    assert json.loads(run(photo, "--format", "json")[1])["region"] is None
+    assert "only inside" not in run(photo)[2]
+
+
+def test_regions_without_a_page_are_said_to_do_nothing(run, photo):
+    code, _, err, _ = run(photo, "--regions", "2", "--format", "json")
+    assert (code, "--regions 2: only a page shows regions" in err) == (0, True)
+    assert "--regions" not in run(photo, "--regions", "0")[2]
+    assert "--regions" not in run(photo)[2]
+
+
 def test_a_photo_from_standard_input(run):
     code, out, _, _ = run("-", "--format", "json", stdin=photo_bytes())
     assert code == 0
@@ -163,6 +203,7 @@ def test_a_photo_from_standard_input(run):
         (["--format", "kml"], "no such format"),
         (["-o", "out.kml"], "names no format"),
         (["--html", "/nowhere/at/all.html"], "cannot write"),
+        (["--html", "-"], "--html -: the page goes to a file"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_before_the_model_is_loaded(run, photo, arguments, words):

@@ -115,6 +115,7 @@ def test_nothing_that_matters_is_overwritten(folder, tmp_path):
         (["-o", tmp_path / "r.html", "--html", tmp_path / "r.html"], "same file"),
         (["-o", tmp_path / "r.xyz"], "suffix"),
         (["--html", tmp_path / "none" / "r.html"], "--html"),
+        (["--html", "-"], "--html -: the page goes to a file"),
     ):
         done = whyhere("locate", photo, *arguments)
         assert done.returncode == 2

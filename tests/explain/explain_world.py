@@ -80,7 +80,7 @@ def caam(rng, location_mean):
     )
 
 
-def small_locator(kind: str = "linear", *, abstain_below: float = 0.0) -> Locator:
+def small_locator(kind: str = "linear", *, abstain_below: float = 0.0, tower_name: str = "") -> Locator:
     rng = np.random.default_rng(1)
     lat, lon = np.degrees(np.arcsin(rng.uniform(-1, 1, PLACES))), rng.uniform(-180, 180, PLACES)
     embeddings = unit(rng.normal(size=(PLACES, 512))).astype(np.float32)
@@ -96,6 +96,7 @@ def small_locator(kind: str = "linear", *, abstain_below: float = 0.0) -> Locato
             ),
             concepts=LABELS,
             card=ReleaseCard("tiny", "1.0", "A test.", "None.", (), ()),
+            tower_name=tower_name,
         )
     )
 

@@ -177,6 +177,45 @@ def test_places_are_chosen_as_asked(locator):
     assert third.here.probability == third.prediction.answers[2].probability
 
 
+def test_with_a_region_only_places_in_it_are_explained(locator):
+    code, box = code_of(locator, 9), "0,0,90,180"
+    gallery = locator.parts.gallery
+    scores = locator.parts.alignment.scores(code, gallery.embeddings)
+    inside = np.flatnonzero((gallery.lat >= 0) & (gallery.lon >= 0))
+    explanation = locator.explain(code, region=box, at=(-10, -20), versus="-90,-180,45,180")
+    assert explanation.prediction == locator.answer_code(code, region=box)
+    near = inside[great_circle_km(-10, -20, gallery.lat[inside], gallery.lon[inside]).argmin()]
+    assert row_of(locator, explanation.here) == near
+    both = inside[gallery.lat[inside] <= 45]
+    assert row_of(locator, explanation.contrast.there) == both[scores[both].argmax()]
+    assert explanation.region == explanation.to_dict()["region"] is not None
+    jsonschema.validate(explanation.to_dict(), explanation_schema())
+    with pytest.raises(
+        UsageError, match=f"none of the {len(inside)} places that can be answered .* restricted"
+    ):
+        locator.explain(code, region=box, at="-90,-180,-1,-1")
+
+
+def test_every_part_of_an_explanation_is_plain_values(locator):
+    found = locator.explain(code_of(locator, 3), versus=2, without=["thing-1"])
+    data = found.to_dict()
+    parts = (
+        (found.here, data["here"]),
+        (found.here.groups[0], data["here"]["groups"][0]),
+        (found.contrast, data["versus"]),
+        (found.contrast.groups[0], data["versus"]["difference"]["groups"][0]),
+        (
+            found.contrast.groups[0].concepts[0],
+            data["versus"]["difference"]["groups"][0]["concepts"][0],
+        ),
+        (found.intervention, data["intervention"]),
+        (found.intervention.changes[0], data["intervention"]["changes"][0]),
+    )
+    for part, expected in parts:
+        assert json.loads(json.dumps(part.to_dict(), allow_nan=False)) == json.loads(json.dumps(expected))
+    assert (data["here"]["score"], data["here"]["place"]["name"]) == (found.here.score, found.here.place.name)
+
+
 def test_what_cannot_be_explained_is_refused(locator):
     code = code_of(locator, 10)
     with pytest.raises(UsageError, match="the very one that is explained"):
@@ -267,7 +306,7 @@ class TestHints:
 
         vector = np.ones(32, np.float32) / np.float32(32**0.5)
         monkeypatch.setattr(_answering, "hint_direction", lambda text: TextDirection(vector, (text,), ()))
-        return small_locator()
+        return small_locator(tower_name="clip-vit-b16")
 
     def test_a_hint_moves_probability_towards_what_fits_it_and_no_further_than_it_may(self, hinted):
         from whyhere.ranking import HINT_STRENGTH
@@ -296,9 +335,12 @@ class TestHints:
         assert strict.answer_code(code, hint="beach").answers[0].probability > middle
         assert strict.answer_code(code, hint="beach").abstained
 
-    def test_releases_of_another_image_tower_take_no_hints(self):
-        with pytest.raises(UsageError, match="takes no hints"):
-            small_locator().explain(code_of(small_locator(), 1), hint="beach")
+    @pytest.mark.parametrize("name", ["", "clip-vit-b32"])
+    def test_releases_of_another_image_tower_take_no_hints(self, hinted, name):
+        # The direction would fit: only the name of the tower says that it means something else.
+        other = small_locator(tower_name=name)
+        with pytest.raises(UsageError, match=r"takes no hints.*clip-vit-b16"):
+            other.explain(code_of(other, 1), hint="beach")
 
     def test_a_hint_of_unknown_words_is_refused(self, hinted, monkeypatch):
         monkeypatch.undo()

@@ -13,6 +13,7 @@ from hypothesis.extra.numpy import arrays
 
 from whyhere import UsageError
 from whyhere.alignment import ImageCode
+from whyhere.concepts import ConceptLabel, load_bank
 from whyhere.explain import intervene, strengths, total_variation
 
 CODES = st.builds(
@@ -87,6 +88,31 @@ def test_a_group_can_be_removed_by_name():
     done = intervene(a_code(1, 1, 1, 1), LABELS, without=["WATER"])
     assert done.code.z_img[:4].tolist() == [0.0, 1.0, 1.0, 0.0]
     assert done.untouched == ()
+
+
+def test_synonyms_of_the_bank_are_known_where_the_release_has_the_concept():
+    bank = load_bank()
+    concept = next(concept for concept in bank if concept.synonyms)
+    labels = (ConceptLabel(concept.id, concept.name, "water", "A test.", "text"), *LABELS[1:])
+    for options in ({"without": [concept.synonyms[0].upper()]}, {"set_": {concept.synonyms[0]: 0.0}}):
+        assert [c.id for c in intervene(a_code(1, 1), labels, **options).changes] == [concept.id]
+    with pytest.raises(UsageError, match="no concept or group of this release"):
+        intervene(a_code(1), LABELS, without=[concept.synonyms[0]])
+
+
+def test_a_group_wins_over_a_synonym_and_a_name_over_both():
+    bank = load_bank()
+    concept = next(concept for concept in bank if concept.synonyms)
+    called, other = concept.synonyms[0], LABELS[0]
+    grouped = (
+        ConceptLabel(concept.id, concept.name, "water", "A test.", "text"),
+        *(dataclasses.replace(label, group=called) for label in LABELS[1:]),
+    )
+    assert {c.id for c in intervene(a_code(1, 1, 1), grouped, without=[called]).changes} == {
+        "thing-1", "thing-2",
+    }  # fmt: skip
+    named = (grouped[0], dataclasses.replace(other, name=called), *grouped[2:])
+    assert [c.id for c in intervene(a_code(1, 1), named, without=[called]).changes] == [other.id]
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,15 @@ from whyhere.geo import country_codes, great_circle_km, parse_region
 
 
 @pytest.mark.parametrize(
-    "text", ["48.8584,2.2945", " 48.8584 , 2.2945 ", (48.8584, 2.2945), LatLon(48.8584, 2.2945)]
+    "text",
+    [
+        "48.8584,2.2945",
+        " 48.8584 , 2.2945 ",
+        "48.8584 2.2945",
+        " 48.8584  2.2945",
+        (48.8584, 2.2945),
+        LatLon(48.8584, 2.2945),
+    ],
 )
 def test_positions_are_latitude_first(text):
     assert parse_where(text).position == LatLon(48.8584, 2.2945)
@@ -38,6 +46,8 @@ def test_countries_win_over_towns(text):
         ("Reykjavik", 64.15, -21.94),
         ("São Paulo", -23.55, -46.64),
         ("New York", 40.71, -74.01),
+        ("Washington, D.C.", 38.90, -77.04),
+        ("Washington, DC, US", 38.90, -77.04),
         ("Springfield, Illinois, United States", 39.80, -89.64),
     ],
 )
@@ -61,6 +71,8 @@ def test_what_was_parsed_is_taken_as_it_is():
         ("0", "numbered from 1"),
         ("", "region is a country"),
         ("1,2,3", "region is a country"),
+        ("1 2 3", "region is a country"),
+        ("Paris, D.C.", "no country or town"),
         ("absent.geojson", "absent.geojson"),
         ("{}", "GeoJSON"),
     ],

@@ -50,6 +50,7 @@ def contributions(seed: int, *, scale: float = 0.05) -> tuple[ConceptContributio
             group=group,
             contribution=round(scale * (rng.random() + rng.random() - 0.94 + rng.random() ** 8), 6),
             strength=-0.5 if name in ("snow on the ground", "fjord") else 1.0,
+            evidence="untested" if name in ("overcast sky", "fjord") else "confirmed",
         )
         for group, names in CONCEPTS.items()
         for name in names

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 
 import jsonschema
@@ -12,6 +13,7 @@ from lxml import html as lxml_html
 from test_report_browser import CONTRAST, OVERFLOW, browser  # noqa: F401 - a fixture
 
 from whyhere import UsageError
+from whyhere.explain import Change
 from whyhere.report._explain_stream import EXPLANATION_FORMATS, explanation_schema, stream_explanation
 
 
@@ -51,6 +53,51 @@ def test_the_schema_refuses_what_is_not_an_explanation(explained):
     del data["here"]["score"]
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(data, explanation_schema())
+
+
+def test_that_nothing_changes_is_said_only_where_nothing_was_changed(explained, card):
+    found = replace(explained.intervention, total_variation=0.0, shift_km=0.0)
+    same = "Nothing changes: the answers are the same to the last bit."
+    still = "No probability moves: the answers keep their places and shares."
+    for changed, words in (
+        (found, still),
+        (replace(found, changes=(), remainder_removed=True), still),
+        (replace(found, changes=()), same),
+    ):
+        text = render(replace(explained, intervention=changed), "table", card, width=120)
+        assert [sentence in text for sentence in (same, still)] == [words is same, words is still]
+
+
+def test_a_strength_that_is_not_zero_never_looks_like_zero(explained, card):
+    group, *others = explained.here.groups
+    small = replace(group, concepts=(replace(group.concepts[0], strength=-0.004), *group.concepts[1:]))
+    change = Change("a", "snow", "water", before=0.0049, after=-0.0)
+    explanation = replace(
+        explained,
+        here=replace(explained.here, groups=(small, *others)),
+        intervention=replace(explained.intervention, changes=(change,)),
+    )
+    text = render(explanation, "table", card, width=120)
+    page = lxml_html.document_fromstring(render(explanation, "html", card)).text_content()
+    for shown, minus in ((text, "-"), (page, "\N{MINUS SIGN}")):
+        assert f">{minus}0.01" in shown
+        assert "snow: strength <0.01 before, 0.00 after" in shown
+        assert not re.search(f"{minus}0[.]00(?![0-9])", shown)
+
+
+def test_regions_are_listed_without_their_pictures(kauai):
+    data = explanation_of(kauai, with_regions=True).to_dict()
+    jsonschema.validate(data, explanation_schema())
+    caption = "brighter where it raises the concept"
+    assert data["regions"] == [{"concept_id": "landform-1", "caption": caption}]
+
+
+def test_the_region_that_answers_are_restricted_to_is_named(explained, card):
+    named = replace(explained, region="Isle <b>of</b> Man")
+    assert "Only inside: Isle <b>of</b> Man. Probabilities assume" in render(named, "table", card, width=120)
+    page = lxml_html.document_fromstring(render(named, "html", card))
+    assert "Only inside: Isle <b>of</b> Man. Probabilities assume" in page.text_content()
+    jsonschema.validate(named.to_dict(), explanation_schema())
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 120, 200])

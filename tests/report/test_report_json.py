@@ -3,6 +3,8 @@
 import copy
 import dataclasses
 import json
+import re
+from pathlib import Path
 
 import jsonschema
 import pytest
@@ -43,6 +45,19 @@ def test_the_schema_is_strict_and_every_field_is_required_and_described():
 def test_predictions_keep_to_the_schema(everything, card):
     for line in render(everything, "jsonl", card=card).splitlines():
         VALIDATOR.validate(json.loads(line))
+
+
+def test_the_example_of_the_documentation_keeps_to_the_schema_and_the_table_names_its_fields():
+    text = (Path(__file__).parents[2] / "docs" / "output.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"^```json\n(.*?)^```", text, flags=re.S | re.M)
+    prediction = json.loads(example)
+    VALIDATOR.validate(prediction)
+    best = prediction["answers"][0]
+    total = sum(concept["contribution"] for concept in best["concepts"]) + best["remainder"]
+    assert total == pytest.approx(best["score"], abs=1e-5)
+    table = text.split("| field | meaning |")[1].split("\n\n")[0]
+    fields = {*prediction, *best, *best["concepts"][0]}
+    assert {field for field in fields if f"`{field}`" not in table} == set()
 
 
 @pytest.mark.parametrize(

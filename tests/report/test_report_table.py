@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from whyhere.report import render
-from whyhere.report._text import HYPOTHESIS, PLACE_NAMES
+from whyhere.report._text import HYPOTHESIS, PLACE_NAMES, UNCONFIRMED
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -55,11 +55,24 @@ def test_a_reader_finds_all_that_was_promised(kauai, card):
         assert f"{answer.lat:.3f}, {answer.lon:.3f}" in text
         assert f"unnamed remainder +0.118 of score {answer.score:.3f}" in text
         for concept in (*answer.supporting(3), *answer.opposing(3)):
-            assert re.search(rf"{concept.name} +[+]?{concept.contribution:.3f}  [█▏▎▍▌▋▊▉▒]", text)
+            assert re.search(
+                rf"{re.escape(concept.shown_as)} +[+]?{concept.contribution:.3f}  [█▏▎▍▌▋▊▉▒]", text
+            )
     assert "21 % within 200 km" in text
     assert re.search(r"anywhere else +56 %", text)
     assert HYPOTHESIS in text
     assert PLACE_NAMES in text
+
+
+def test_a_star_is_explained_where_there_is_one(kauai, card):
+    text = render([kauai], "table", card=card)
+    assert "overcast sky*" in text
+    assert UNCONFIRMED in text
+    answers = tuple(
+        dataclasses.replace(a, concepts=tuple(dataclasses.replace(c, evidence="") for c in a.concepts))
+        for a in kauai.answers
+    )
+    assert "*" not in render([dataclasses.replace(kauai, answers=answers)], "table", card=card)
 
 
 def test_abstention_is_said_first(abstained, card):

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from whyhere.images import StdinPhoto
     from whyhere.locator import Locator
 
+_REGIONS = 3
+
 
 def explain(
     photo: Annotated[str, typer.Argument(metavar="PHOTO", help="One photo, or - for standard input.")],
@@ -75,8 +77,14 @@ def explain(
         typer.Option("--html", metavar="FILE", help="Also write a self-contained HTML page there."),
     ] = None,
     regions: Annotated[
-        int, typer.Option(min=0, max=20, help="Concepts whose regions of the photo the page shows.")
-    ] = 3,
+        int | None,
+        typer.Option(
+            min=0,
+            max=20,
+            help="Concepts whose regions of the photo the page shows.",
+            show_default=str(_REGIONS),
+        ),
+    ] = None,
     concepts: Annotated[int, typer.Option(min=0, max=50, help="Concepts of each group in the table.")] = 3,
     threads: Annotated[
         int | None, typer.Option(min=1, help="Threads of the image tower.", show_default="all cores")
@@ -88,7 +96,7 @@ def explain(
     --only, --set or --no-remainder the photo's concepts are changed and the places scored again; the options
     may be repeated. Explanations show what carried the model's score; they are no proof.
     """
-    from whyhere.cli._locate import _checked_region, _format_of, _load, _say_hint
+    from whyhere.cli._locate import _checked_region, _format_of, _load, _say_conditions
     from whyhere.cli._output import checked_target, write_output
     from whyhere.explain import parse_where
     from whyhere.report._explain_stream import EXPLANATION_FORMATS, stream_explanation
@@ -102,6 +110,9 @@ def explain(
     strengths, only_inside = _strengths(set_ or []), _checked_region(region)
     source = _only_photo(photo)
     with_page = format == "html" or page is not None
+    if regions and not with_page:
+        print(f"whyhere: --regions {regions}: only a page shows regions; add --html FILE", file=sys.stderr)
+    regions = _REGIONS if regions is None else regions
     locator = _load(release, threads)
     explanation = locator.explain(
         source,
@@ -117,8 +128,7 @@ def explain(
         regions=regions if with_page and _traceable(locator, regions) else 0,
         with_thumbnail=with_page,
     )
-    if hint is not None:
-        _say_hint(locator, hint)
+    _say_conditions(locator, region=only_inside, hint=hint)
     write_output(
         lambda console: stream_explanation(
             explanation, format, card=locator.card, concepts=concepts, **console

@@ -5,13 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from whyhere.errors import PhotoError, UsageError
 
 if TYPE_CHECKING:
+    from whyhere.geo import Region
     from whyhere.images import StdinPhoto
     from whyhere.locator import Locator
     from whyhere.prediction import Prediction
@@ -93,11 +94,7 @@ def locate(
         with_thumbnail=format == "html" or report_file is not None,
         on_error=report,
     )
-    if only_inside is not None:
-        inside = f"only inside {only_inside.name}; probabilities assume that the photo was taken there"
-        print(f"whyhere: answers {inside}", file=sys.stderr)
-    if hint is not None:
-        _say_hint(locator, hint)
+    _say_conditions(locator, region=only_inside, hint=hint)
     answered = _Answered(keep=report_file is not None)
     write_output(
         lambda console: stream(
@@ -126,13 +123,22 @@ def _format_of(format: str | None, output: Path | None, formats: Iterable[str]) 
     return format
 
 
-def _checked_region(region: str | None) -> Any:  # noqa: ANN401 - imported lazily
+def _checked_region(region: str | None) -> Region | None:
     """Parse the region before anything slow happens."""
     if region is None:
         return None
     from whyhere.geo import parse_region
 
     return parse_region(region)
+
+
+def _say_conditions(locator: Locator, *, region: Region | None, hint: str | None) -> None:
+    """Say on standard error what answers are given besides the photo."""
+    if region is not None:
+        inside = f"only inside {region.name}; probabilities assume that the photo was taken there"
+        print(f"whyhere: answers {inside}", file=sys.stderr)
+    if hint is not None:
+        _say_hint(locator, hint)
 
 
 def _say_hint(locator: Locator, hint: str) -> None:

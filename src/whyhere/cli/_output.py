@@ -18,7 +18,8 @@ def checked_target(option: str, target: Path | None, photos: Iterable[str]) -> P
 
     Args:
         option: The option that named it, for messages.
-        target: File to write; None or "-" is standard output.
+        target: File to write; None or "-" is standard output, but "-" is refused for --html, which goes
+            to a file beside what standard output gets.
         photos: What is to be located: never overwritten.
 
     Returns:
@@ -29,6 +30,8 @@ def checked_target(option: str, target: Path | None, photos: Iterable[str]) -> P
     """
     from whyhere.images import PHOTO_SUFFIXES
 
+    if option == "--html" and str(target) == "-":
+        raise UsageError("--html -: the page goes to a file; for standard output use --format html")
     if target is None or str(target) == "-":
         return None
     file = target.resolve()

@@ -16,7 +16,7 @@ from whyhere.concepts._directions import (
     save_directions,
 )
 from whyhere.concepts._find import find_concept
-from whyhere.concepts._labels import ConceptLabel, read_labels
+from whyhere.concepts._labels import EVIDENCE, ConceptLabel, read_labels
 from whyhere.concepts._own_bank import OwnBank, read_own_bank
 from whyhere.concepts._own_build import OwnMaterial, build_own_directions
 from whyhere.concepts._own_text import Encode
@@ -24,6 +24,7 @@ from whyhere.concepts._read_bank import load_bank, load_removed
 from whyhere.concepts._vocabulary import TextDirection, Vocabulary, open_vocabulary
 
 __all__ = [
+    "EVIDENCE",
     "GROUPS",
     "SOURCES",
     "Concept",

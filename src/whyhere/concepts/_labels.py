@@ -8,6 +8,9 @@ from pathlib import Path
 
 from whyhere.errors import MissingFileError
 
+EVIDENCE = ("confirmed", "undecided", "contradicted", "untested")
+"""Open maps agree in both intervention and map; not clearly; they disagree; there is no open map."""
+
 
 @dataclass(frozen=True, slots=True)
 class ConceptLabel:
@@ -19,6 +22,7 @@ class ConceptLabel:
         group: Group, such as "landform".
         definition: One line: what the concept means.
         source: Where its direction comes from: "text", "bridged", "activation", "combined"...
+        evidence: What the faithfulness scorecard says of it: one of `EVIDENCE`, or "" where nobody asked.
     """
 
     id: str
@@ -26,6 +30,7 @@ class ConceptLabel:
     group: str
     definition: str
     source: str
+    evidence: str = ""
 
     def to_dict(self) -> dict[str, str]:
         """Return the fields as a plain dictionary."""
@@ -51,11 +56,13 @@ def read_labels(path: Path) -> tuple[ConceptLabel, ...]:
     for row, entry in enumerate(entries):
         if not (
             isinstance(entry, dict)
-            and entry.keys() == names
+            and entry.keys() | {"evidence"} == names
             and all(isinstance(v, str) for v in entry.values())
+            and entry.get("evidence", "") in ("", *EVIDENCE)
         ):
             raise MissingFileError(
-                f"{path}: concept {row + 1} must have exactly the texts {', '.join(sorted(names))}"
+                f"{path}: concept {row + 1} must have exactly the texts {', '.join(sorted(names))}; evidence "
+                f"may be left out or is one of {', '.join(EVIDENCE)}"
             )
     labels = tuple(ConceptLabel(**entry) for entry in entries)
     if len({label.id for label in labels}) != len(labels):

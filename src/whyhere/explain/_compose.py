@@ -60,7 +60,12 @@ def place_parts(
     values = contributions.concepts[row]
     parts = [
         ConceptContribution(
-            concept.id, concept.name, concept.group, float(values[column]), float(strength[column])
+            concept.id,
+            concept.name,
+            concept.group,
+            float(values[column]),
+            float(strength[column]),
+            concept.evidence,
         )
         for column, concept in enumerate(concepts)
     ]
@@ -93,7 +98,7 @@ def contrast(here: PlaceParts, there: PlaceParts) -> Contrast:
     parts = [
         ConceptContrast(
             part.id, part.name, part.group, part.strength, part.contribution, other[part.id],
-            part.contribution - other[part.id],
+            part.contribution - other[part.id], part.evidence,
         )
         for part in here.concepts
     ]  # fmt: skip

@@ -5,10 +5,11 @@ The JSON Schema of `Explanation.to_dict` lies in `report/explanation.schema.json
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from whyhere.explain._intervene import Change
+from whyhere.explain._plain import plain_fields
 from whyhere.geo import PlaceName
 from whyhere.prediction import Answer, ConceptContribution, Prediction, shown_as
 
@@ -29,6 +30,10 @@ class GroupParts:
     name: str
     contribution: float
     concepts: tuple[ConceptContribution, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as plain values."""
+        return plain_fields(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +75,10 @@ class PlaceParts:
         parts = (concept for group in self.groups for concept in group.concepts)
         return tuple(sorted(parts, key=lambda concept: -concept.contribution))
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as plain values."""
+        return plain_fields(self)
+
 
 @dataclass(frozen=True, slots=True)
 class ConceptContrast:
@@ -83,6 +92,7 @@ class ConceptContrast:
         here: Contribution to the score of the place that is explained.
         there: Contribution to the score of the other place.
         difference: `here` less `there`.
+        evidence: See `ConceptContribution`.
     """
 
     id: str
@@ -92,11 +102,16 @@ class ConceptContrast:
     here: float
     there: float
     difference: float
+    evidence: str = ""
 
     @property
     def shown_as(self) -> str:
         """What to call its part."""
-        return shown_as(self.name, self.strength)
+        return shown_as(self.name, self.strength, self.evidence)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as plain values."""
+        return plain_fields(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +127,10 @@ class GroupContrast:
     name: str
     difference: float
     concepts: tuple[ConceptContrast, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as plain values."""
+        return plain_fields(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +148,17 @@ class Contrast:
     score: float
     groups: tuple[GroupContrast, ...]
     remainder: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the other place and the difference as plain values."""
+        return {
+            "there": self.there.to_dict(),
+            "difference": {
+                "score": self.score,
+                "groups": [group.to_dict() for group in self.groups],
+                "remainder": self.remainder,
+            },
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +193,23 @@ class Intervention:
     probability_after: float
     total_variation: float
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as plain values; of the answers what `Explanation.to_dict` says of them."""
+        return {
+            "changes": [change.to_dict() for change in self.changes],
+            "untouched": list(self.untouched),
+            "only": list(self.only),
+            "remainder_removed": self.remainder_removed,
+            "abstained": self.after.abstained,
+            "answers": [_answer(answer) for answer in self.after.answers],
+            "here": self.here.to_dict(),
+            "shift_km": self.shift_km,
+            "radius_km": self.radius_km,
+            "probability_before": self.probability_before,
+            "probability_after": self.probability_after,
+            "total_variation": self.total_variation,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class RegionPicture:
@@ -178,6 +225,10 @@ class RegionPicture:
     png: bytes = field(repr=False)
     caption: str = ""
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return concept and caption, without the picture."""
+        return {"concept_id": self.concept_id, "caption": self.caption}
+
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
@@ -190,6 +241,7 @@ class Explanation:
         intervention: What changes where concepts are changed, where that was asked for.
         hint: The asker's hint, or None.
         regions: Pictures of the photo by concept, for reports.
+        region: Name of the region that answers are restricted to, or None.
     """
 
     prediction: Prediction
@@ -198,6 +250,7 @@ class Explanation:
     intervention: Intervention | None = None
     hint: str | None = None
     regions: tuple[RegionPicture, ...] = field(default=(), repr=False)
+    region: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the explanation in its stable JSON form, without surfaces and pictures."""
@@ -207,10 +260,12 @@ class Explanation:
             "abstained": self.prediction.abstained,
             "exif_gps": self.prediction.exif_gps.to_dict() if self.prediction.exif_gps else None,
             "hint": self.hint,
+            "region": self.region,
             "answers": [_answer(answer) for answer in self.prediction.answers],
-            "here": _plain(self.here),
-            "versus": _contrast(self.contrast) if self.contrast else None,
-            "intervention": _intervention(self.intervention) if self.intervention else None,
+            "here": self.here.to_dict(),
+            "versus": self.contrast.to_dict() if self.contrast else None,
+            "intervention": self.intervention.to_dict() if self.intervention else None,
+            "regions": [picture.to_dict() for picture in self.regions],
         }
 
     def plot(self) -> Picture:
@@ -220,41 +275,6 @@ class Explanation:
         return chart(self)
 
 
-def _plain(record: Any) -> Any:  # noqa: ANN401 - a record of this module, or what is in one
-    """Return a record as plain dictionaries and lists."""
-    if is_dataclass(record):
-        return {part.name: _plain(getattr(record, part.name)) for part in fields(record)}
-    return [_plain(item) for item in record] if isinstance(record, tuple) else record
-
-
 def _answer(answer: Answer) -> dict[str, Any]:
     """Return an answer without its concepts; `here` has those that matter."""
     return {key: value for key, value in answer.to_dict().items() if key not in ("concepts", "remainder")}
-
-
-def _contrast(contrast: Contrast) -> dict[str, Any]:
-    return {
-        "there": _plain(contrast.there),
-        "difference": {
-            "score": contrast.score,
-            "groups": [_plain(group) for group in contrast.groups],
-            "remainder": contrast.remainder,
-        },
-    }
-
-
-def _intervention(found: Intervention) -> dict[str, Any]:
-    return {
-        "changes": [_plain(change) for change in found.changes],
-        "untouched": list(found.untouched),
-        "only": list(found.only),
-        "remainder_removed": found.remainder_removed,
-        "abstained": found.after.abstained,
-        "answers": [_answer(answer) for answer in found.after.answers],
-        "here": _plain(found.here),
-        "shift_km": found.shift_km,
-        "radius_km": found.radius_km,
-        "probability_before": found.probability_before,
-        "probability_after": found.probability_after,
-        "total_variation": found.total_variation,
-    }

@@ -11,13 +11,15 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from whyhere.alignment import ImageCode
-from whyhere.concepts import ConceptLabel
+from whyhere.concepts import ConceptLabel, find_concept
 from whyhere.errors import UsageError
+from whyhere.explain._plain import plain_fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,10 @@ class Change:
     group: str
     before: float
     after: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as plain values."""
+        return plain_fields(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,10 +148,11 @@ def plan(
 
     Args:
         concepts: Names of the concepts of the release, in the order of its codes.
-        without: Concepts to set to zero, by id or name; the name of a group stands for all of it.
+        without: Concepts to set to zero, by id, name or a synonym that the shipped bank knows; the name of a
+            group stands for all of it.
         only: Groups to keep, by name; the concepts of all others are set to zero.
-        set_: Strength to give to concepts, by id or name: with 0 it does not count, with 1 it is as strong as
-            the photo's strongest concept, and below 0 the photo shows less of it than usual.
+        set_: Strength to give to concepts, named as in `without`: with 0 it does not count, with 1 it is as
+            strong as the photo's strongest concept, and below 0 the photo shows less of it than usual.
         remainder: Whether to keep what the photo holds beyond the named concepts.
 
     Raises:
@@ -161,7 +168,7 @@ def plan(
     single = frozenset(found[0] for found in columns if len(found) == 1)
     values: dict[int, float] = {}
     for name, value in (set_ or {}).items():
-        column = _concept(name, labels)
+        column = find_concept(name, labels)
         if column is None:
             raise _unknown("concept", name, _concept_names(labels))
         if not math.isfinite(value):
@@ -187,21 +194,17 @@ def intervene(
 
 
 def _columns(name: str, labels: Sequence[ConceptLabel]) -> list[int]:
-    """Return the concept of that name, else the concepts of the group of that name."""
-    column = _concept(name, labels)
+    """Return the concept of that name, else the group of that name, else the concept of that synonym."""
+    column = find_concept(name, labels, synonyms=False)
     if column is not None:
         return [column]
     group = _group(name, labels)
     if group is None:
+        column = find_concept(name, labels)
+        if column is not None:
+            return [column]
         raise _unknown("concept or group", name, _concept_names(labels) | _group_names(labels))
     return [column for column, label in enumerate(labels) if label.group == group]
-
-
-def _concept(name: str, labels: Sequence[ConceptLabel]) -> int | None:
-    for column, label in enumerate(labels):
-        if _plain(name) in (_plain(label.id), _plain(label.name)):
-            return column
-    return None
 
 
 def _group(name: str, labels: Sequence[ConceptLabel]) -> str | None:

@@ -30,8 +30,8 @@ ACCEPTED = (
     "a place is the number of an answer (2), LAT,LON in degrees (48.86,2.35), a country, a box "
     "SOUTH,WEST,NORTH,EAST, a GeoJSON file, or a town (Paris or Springfield, Illinois)"
 )
-_NUMBER = r"\s*[-+\u2212]?(?:\d+\.?\d*|\.\d+)\s*"
-_POSITION = re.compile(rf"({_NUMBER}),({_NUMBER})", re.ASCII)
+_NUMBER = r"[-+\u2212]?(?:\d+\.?\d*|\.\d+)"
+_POSITION = re.compile(rf"({_NUMBER})(?:\s*,\s*|\s+)({_NUMBER})", re.ASCII)
 _FIRST_LOOK = 512
 _PLAIN_INITIALS = (string.ascii_letters + string.digits).encode()
 _RANK = re.compile(r"\d{1,3}", re.ASCII)
@@ -176,7 +176,9 @@ def _lies_in(row: int, part: str) -> bool:
     from whyhere.geo._gazetteer import gazetteer
 
     table = gazetteer()
-    if part == _plain(table.admin1(row) or ""):
+    admin1 = table.admin1(row) or ""
+    initials = "".join(word[0] for word in admin1.split() if word[0].isupper())  # D.C., NY, BC
+    if part == _plain(admin1) or (len(initials) > 1 and part.replace(" ", "") == _plain(initials)):
         return True
     try:
         return find_country(part).code == countries()[str(table.country[row])].code

@@ -6,7 +6,13 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 from whyhere.explain import Contrast, PlaceParts
-from whyhere.report._explain_words import Line, lines_of_contrast, lines_of_place, silent_groups
+from whyhere.report._explain_words import (
+    Line,
+    lines_of_contrast,
+    lines_of_place,
+    silent_groups,
+    strength_text,
+)
 from whyhere.report._html_answer import BarScale, _bar
 from whyhere.report._text import printable, signed
 
@@ -27,7 +33,7 @@ def place_table(parts: PlaceParts, scale: BarScale, *, caption: str) -> str:
     """Return the sum that is the score of a place."""
     lines = list(lines_of_place(parts, LISTED))
     body = "".join(
-        _row(line, scale, "" if line.strength is None else f"{line.strength:.2f}".replace("-", _MINUS))
+        _row(line, scale, "" if line.strength is None else escape(strength_text(line.strength, _MINUS)))
         for line in lines
     )
     silent = _silent(silent_groups(len(parts.groups), lines), columns=4)

@@ -20,6 +20,7 @@ from whyhere.report._explain_bars import (
     place_table,
 )
 from whyhere.report._explain_words import (
+    INSIDE,
     MODEL_ONLY,
     chance_text,
     change_texts,
@@ -127,6 +128,9 @@ def _verdict(explanation: Explanation, here: PlaceParts) -> str:
             parts.append(f'<p class="reason">{label}: {names}.</p>')
     if explanation.prediction.abstained:
         parts.append(f'<p class="abstained">{NO_PLACE} The places are only the least unlikely ones.</p>')
+    if explanation.region is not None:
+        region = escape(printable(explanation.region))
+        parts.append(f'<p class="reason">Only inside: {region}. {INSIDE}</p>')
     if explanation.hint is not None:
         parts.append(f'<p class="reason">Your hint: {escape(printable(explanation.hint))}.</p>')
     if (gps := exif_text(explanation.prediction)) is not None:

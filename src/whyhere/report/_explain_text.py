@@ -12,6 +12,7 @@ from itertools import zip_longest
 from whyhere.explain import Contrast, Explanation, Intervention, PlaceParts
 from whyhere.prediction import Answer
 from whyhere.report._explain_words import (
+    INSIDE,
     MODEL_ONLY,
     STRENGTH,
     Line,
@@ -26,12 +27,14 @@ from whyhere.report._explain_words import (
     rather_text,
     silent_groups,
     spot_text,
+    strength_text,
 )
 from whyhere.report._table import _ASCII, _UNICODE, _ascii, _cells, _Table, _text
 from whyhere.report._text import (
     HYPOTHESIS,
     NO_PLACE,
     PLACE_NAMES,
+    UNCONFIRMED,
     exif_text,
     percent,
     place_text,
@@ -89,7 +92,9 @@ class _Page(_Table):
         if explanation.intervention:
             self.intervention(explanation, explanation.intervention, decimals)
         self.console.print()
-        self.line((f"{MODEL_ONLY}\n{HYPOTHESIS}\n{PLACE_NAMES}", "dim"))
+        starred = any(concept.unconfirmed for concept in explanation.here.concepts)
+        notes = (MODEL_ONLY, *((UNCONFIRMED,) if starred else ()), HYPOTHESIS, PLACE_NAMES)
+        self.line(("\n".join(notes), "dim"))
 
     def masthead(self, explanation: Explanation) -> None:
         """Print the name of the photo and what holds for all of it."""
@@ -102,6 +107,8 @@ class _Page(_Table):
             self.line((NO_PLACE, "bold yellow"), (" The places are only the least unlikely ones.", ""))
         if (gps := exif_text(prediction)) is not None:
             self.line((f"EXIF GPS: {gps} (not used to answer)", ""))
+        if explanation.region is not None:
+            self.line((f"Only inside: {printable(explanation.region)}. {INSIDE}", ""))
         if explanation.hint is not None:
             self.line((f"Hint: {printable(explanation.hint)} (yours, not the photo's)", ""))
 
@@ -241,7 +248,7 @@ class _Page(_Table):
         for head, value in zip(heads, values, strict=True):
             text = "" if value is None else signed(value, decimals)
             if head == "strength" and value is not None:
-                text = f"{value:.2f}"
+                text = strength_text(value)
             cells.append(text.rjust(max(len(head), decimals + 3) + 2))
         return "".join(cells)
 

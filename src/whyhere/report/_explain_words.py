@@ -13,6 +13,7 @@ MODEL_ONLY = (
     "a concept speaks for a place or against it and proves nothing."
 )
 STRENGTH = "strength: what the model sees in the photo; 1 the strongest concept, below 0 less than usual"
+INSIDE = "Probabilities assume that the photo was taken there."
 CHANGES_LISTED = 6
 
 
@@ -127,6 +128,18 @@ def explanation_decimals(explanation: Explanation) -> int:
     return min(6, 1 + decimals_for(part.contribution for place in places for part in place.concepts))
 
 
+def strength_text(value: float, minus: str = "-") -> str:
+    """Return a strength with two decimals; what is not 0 never looks like 0.
+
+    Example:
+        >>> [strength_text(value) for value in (0.5, 0.001, 0.0, -0.001, -0.5)]
+        ['0.50', '<0.01', '0.00', '>-0.01', '-0.50']
+    """
+    if 0 < abs(value) < 0.005:
+        return "<0.01" if value > 0 else f">{minus}0.01"
+    return f"{minus if value < 0 else ''}{abs(value):.2f}"
+
+
 def change_texts(found: Intervention) -> list[str]:
     """Say what was changed, in short lines."""
     texts = []
@@ -134,7 +147,8 @@ def change_texts(found: Intervention) -> list[str]:
         texts.append(f"kept only: {printable(', '.join(found.only))}")
     for change in found.changes[:CHANGES_LISTED]:
         name = printable(change.name)
-        texts.append(f"{name}: strength {_strength(change.before)} before, {_strength(change.after)} after")
+        before, after = strength_text(change.before), strength_text(change.after)
+        texts.append(f"{name}: strength {before} before, {after} after")
     more = len(found.changes) - CHANGES_LISTED
     if more > 0:
         texts.append(f"and {more} other concept{'s' if more > 1 else ''}")
@@ -149,8 +163,10 @@ def effect_texts(explanation: Explanation, found: Intervention) -> list[str]:
     """Say what the change does to the answers, in sentences."""
     before, after = explanation.prediction.answers[0], found.after.answers[0]
     first, now = printable(str(before.place)), printable(str(after.place))
-    if found.total_variation == 0:
+    if not found.changes and not found.remainder_removed:
         return ["Nothing changes: the answers are the same to the last bit."]
+    if found.total_variation == 0:
+        return ["No probability moves: the answers keep their places and shares."]
     if found.shift_km < 0.05:
         moved = f"The first answer stays at {first}."
     else:
@@ -164,7 +180,3 @@ def effect_texts(explanation: Explanation, found: Intervention) -> list[str]:
     if explanation.prediction.abstained != found.after.abstained:
         texts.append("No place stands out any more." if found.after.abstained else "Now a place stands out.")
     return texts
-
-
-def _strength(value: float) -> str:
-    return f"{value:.2f}"

@@ -17,6 +17,7 @@ from whyhere.report._text import (
     HYPOTHESIS,
     NO_PLACE,
     PLACE_NAMES,
+    UNCONFIRMED,
     coordinates,
     exif_text,
     kilometres,
@@ -87,16 +88,22 @@ def stream_table(
         buffer.truncate()
         return _ascii(text) if ascii_only else text
 
-    several = False
+    several = starred = False
     for prediction in predictions:
         if several:
             console.print()
         table.photo(prediction)
         several = True
+        starred = starred or any(
+            concept.unconfirmed
+            for answer in prediction.answers
+            for concept in (*answer.supporting(concepts), *answer.opposing(concepts))
+        )
         yield taken()
     if several:
         console.print()
-        table.line((f"{HYPOTHESIS}\n{PLACE_NAMES}", "dim"))
+        notes = (UNCONFIRMED, HYPOTHESIS, PLACE_NAMES) if starred else (HYPOTHESIS, PLACE_NAMES)
+        table.line(("\n".join(notes), "dim"))
         yield taken()
 
 
