@@ -168,7 +168,7 @@ def test_random_banks_that_need_training_come_from_the_study(study):
             self.concept_ids = inner.concept_ids
 
         def __getattr__(self, name):
-            if name in {"encode_image", "scores", "contributions", "location_concepts"}:
+            if name in {"encode_image", "scores", "contributions", "location_concepts", "grounded"}:
                 return getattr(self._inner, name)
             raise AttributeError(name)
 

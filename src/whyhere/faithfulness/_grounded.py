@@ -28,9 +28,7 @@ Mask = NDArray[np.bool_]
 
 def grounded_columns(alignment: Alignment) -> NDArray[np.intp]:
     """Return the concepts that have learned from open maps, as columns; none for most kinds."""
-    if not isinstance(alignment, LinearAlignment):
-        return np.empty(0, np.intp)
-    return np.flatnonzero(np.any(alignment.grounding != 0, axis=0))
+    return np.flatnonzero([concept_id in alignment.grounded for concept_id in alignment.concept_ids])
 
 
 def dealt_maps(alignment: Alignment, draws: int, *, seed: int) -> tuple[Alignment, ...]:
