@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from whyhere.concepts import load_bank, load_directions, open_vocabulary
@@ -73,6 +73,7 @@ def test_every_word_of_any_text_is_accounted_for(text):
 
 
 @given(st.text(max_size=40))
+@example("\N{MATHEMATICAL MONOSPACE SMALL A}\N{MATHEMATICAL BOLD CAPITAL ALPHA}")
 def test_a_key_is_its_own_key(text):
     assert word_key(word_key(text)) == word_key(text)
 

@@ -42,7 +42,8 @@ def tokens_of(text: str) -> list[str]:
     >>> tokens_of("A fisherman's CAFÉ-boat, 2 quays")
     ['a', 'fisherman', 'cafe', 'boat', '2', 'quays']
     """
-    folded = unicodedata.normalize("NFKD", text.casefold())
+    # Decomposed before as well: a mathematical alpha has no lower case until it is a plain one.
+    folded = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
     plain = "".join(c for c in folded if not unicodedata.combining(c))
     return _TOKEN.findall(_APOSTROPHE.sub("", plain))
 
