@@ -84,6 +84,7 @@ def star_rings(draw):
     radii = np.array(draw(st.lists(st.floats(2, 25), min_size=n, max_size=n)))
     ring = np.column_stack((centre_lon + radii * np.cos(angles), centre_lat + radii * np.sin(angles)))
     assume(np.ptp(ring, axis=0).min() > 1e-3)
+    assume(np.hypot(*np.diff(ring, axis=0, append=ring[:1]).T).min() > 1e-6)  # bearings may differ by nothing
     return np.concatenate((ring, ring[:1]))
 
 
