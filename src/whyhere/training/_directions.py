@@ -22,10 +22,8 @@ def concept_directions(
     The first of: `config.directions`, which may be those of a user's own bank (`whyhere concepts build`);
     those that a trained release (kind "caam") has; those that ship with whyhere for the tower; the prompts of
     the bank through the release's text tower (unit text embeddings averaged by concept, minus the mean over
-    concepts, which is what all texts share); whatever the release calls directions. A closed-form release
-    comes after the shipped ones because its columns are patterns, which embeddings are made of, and f_img
-    starts as a projection, which needs what detects; of the shipped ones those that the release shows are
-    taken.
+    concepts, which is what all texts share); whatever the release calls directions. Of the shipped ones those
+    that the release shows are taken.
 
     Args:
         start: The release whose image tower is used.
