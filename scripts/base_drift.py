@@ -1,9 +1,9 @@
-"""How far the concepts' directions in release `base` are from their names: cos(B_j, E_j) and what it is made of.
+"""How far the concepts' directions in release `base` are from their names: cos(B_j, E_j).
 
     python scripts/base_drift.py
 
-E_j is the concept's own direction sent through the head, W e_j, as GeoCLIP sends a text; B_j is what the score
-is told in. Between them lie the pattern p_j (how photos change with the concept) and the open map.
+E_j is the concept's own direction sent through the head, W e_j, as GeoCLIP sends a text; B_j is what the
+score is told in. Between them lie the pattern p_j (how photos change with the concept) and the open map.
 """
 
 from __future__ import annotations
@@ -31,9 +31,8 @@ def main() -> None:
         ("b_j and W e_j, without", (alignment.basis * named).sum(axis=0)[~mapped]),
     ):
         low, high = np.percentile(cosines, (5, 95))
-        print(
-            f"| {name} | {len(cosines)} | {np.median(cosines):.2f} | {low:.2f} to {high:.2f} | {cosines.min():.2f} |"
-        )
+        middle, least = np.median(cosines), cosines.min()
+        print(f"| {name} | {len(cosines)} | {middle:.2f} | {low:.2f} to {high:.2f} | {least:.2f} |")
 
 
 def unit_columns(columns: np.ndarray) -> np.ndarray:
