@@ -79,7 +79,7 @@ def assemble(
         )
     return Parts(
         tower=tower,
-        preprocessing=_preprocessing(release, tower),
+        preprocessing=preprocessing_of(release, tower),
         gallery=prepare_gallery(release, progress=progress),
         alignment=alignment,
         ranking=RankingConfig.from_dict(config.ranking, where=str(release.directory / "config.json")),
@@ -90,8 +90,12 @@ def assemble(
     )
 
 
-def _preprocessing(release: Release, tower: ImageTower) -> PreprocessSpec:
-    """Return how photos are prepared for the tower of a release."""
+def preprocessing_of(release: Release, tower: ImageTower) -> PreprocessSpec:
+    """Return how photos are prepared for the tower of a release.
+
+    Raises:
+        MissingFileError: What the release says of its image tower makes no sense.
+    """
     config = release.config.image_tower
     wanted = {"size_px": tower.image_size, "resample": config.resample, "views": config.views}
     wanted |= {key: value for key in ("mean", "std") if (value := getattr(config, key)) is not None}

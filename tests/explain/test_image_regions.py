@@ -243,7 +243,7 @@ def test_pictures_of_impossible_size_are_refused():
 
 
 def test_the_base_release_maps_a_real_photo(base_release, sample_photos):
-    from whyhere._assembly import _preprocessing
+    from whyhere._assembly import preprocessing_of
     from whyhere.alignment import load_alignment
     from whyhere.encoders._tracing import TracingTower
     from whyhere.releases import asset_path
@@ -252,7 +252,7 @@ def test_the_base_release_maps_a_real_photo(base_release, sample_photos):
     alignment = load_alignment(base_release.directory / "model.safetensors", base_release.config.alignment)
     image = open_photo(min((sample_photos / "images").glob("*.jpg"))).image
     concepts = alignment.concept_ids[:3]
-    spec = _preprocessing(base_release, SimpleNamespace(image_size=tower.image_size))
+    spec = preprocessing_of(base_release, SimpleNamespace(image_size=tower.image_size))
     found = photo_regions(tower, image, alignment, concepts, spec=spec)
     assert [one.concept_id for one in found] == list(concepts)
     for one in found:

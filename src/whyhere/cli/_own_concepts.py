@@ -209,7 +209,7 @@ def _directions(own: OwnBank, release: str, text_tower: Path | None) -> tuple[Di
     if shipped is not None:
         fingerprint = shipped.tower_fingerprint
     else:
-        from whyhere.training._inputs import tower_fingerprint_of
+        from whyhere.training import tower_fingerprint_of
 
         fingerprint = tower_fingerprint_of(start)
     material = OwnMaterial(
@@ -256,9 +256,9 @@ def _embedded(
         return {}, None, 0
     import numpy as np
 
+    from whyhere._assembly import preprocessing_of
     from whyhere.releases import home, load_image_tower
-    from whyhere.training import StoredPhoto, cached_features
-    from whyhere.training._inputs import preprocessing_of, tower_fingerprint_of
+    from whyhere.training import StoredPhoto, cached_features, tower_fingerprint_of
 
     tower = load_image_tower(start)
     found: dict[str, NDArray[np.float64]] = {}

@@ -15,6 +15,7 @@ from whyhere.training._directions import concept_directions
 from whyhere.training._features import cached_features, feature_fingerprint, features_from_file
 from whyhere.training._forecast import forecast_loss
 from whyhere.training._grounding import Grounding
+from whyhere.training._inputs import tower_fingerprint_of
 from whyhere.training._noise import jitter
 from whyhere.training._photos import PhotoStore, StoredPhoto
 from whyhere.training._ridge import RidgeHead, fit_ridge
@@ -52,6 +53,7 @@ __all__ = [
     "read_table",
     "read_train_config",
     "shipped_configs",
+    "tower_fingerprint_of",
     "train_release",
 ]
 

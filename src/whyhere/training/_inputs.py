@@ -9,9 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from whyhere.encoders import ImageTower
+from whyhere._assembly import preprocessing_of
 from whyhere.errors import UsageError
-from whyhere.images import PreprocessSpec
 from whyhere.releases import Release, asset_path, home, load_image_tower
 from whyhere.training._features import cached_features, features_from_file
 from whyhere.training._photos import PhotoStore, StoredPhoto
@@ -79,14 +78,6 @@ def computed_features(
     rows = np.arange(len(table))
     table = TrainingTable(rows, table.line, table.file, table.lat, table.lon, table.total, table.problems)
     return table.without(unreadable) if unreadable else table, values
-
-
-def preprocessing_of(start: Release, tower: ImageTower) -> PreprocessSpec:
-    """Return how `Locator` prepares photos for the tower of a release."""
-    config = start.config.image_tower
-    wanted = {"size_px": tower.image_size, "resample": config.resample, "views": config.views}
-    wanted |= {key: value for key in ("mean", "std") if (value := getattr(config, key)) is not None}
-    return PreprocessSpec.from_dict(wanted)
 
 
 def tower_fingerprint_of(start: Release) -> str:
