@@ -71,23 +71,32 @@ def assemble(
             f"{release.directory / 'config.json'}: GeoCLIP's image head takes embeddings of width "
             f"{alignment.head.w1.shape[1]} (CLIP ViT-L/14), and the image tower gives {tower.dim}"
         )
-    concepts = read_labels(release.directory / "concepts.json")
-    if tuple(concept.id for concept in concepts) != alignment.concept_ids:
-        raise MissingFileError(
-            f"{release.directory}: concepts.json and config.json name different concepts; "
-            "reinstall the release"
-        )
     return Parts(
         tower=tower,
         preprocessing=preprocessing_of(release, tower),
         gallery=prepare_gallery(release, progress=progress),
         alignment=alignment,
         ranking=RankingConfig.from_dict(config.ranking, where=str(release.directory / "config.json")),
-        concepts=concepts,
+        concepts=labels_of(release, alignment),
         card=config.card,
         view_average=averaged,
         tower_name=config.image_tower.asset,
     )
+
+
+def labels_of(release: Release, alignment: Alignment) -> tuple[ConceptLabel, ...]:
+    """Read the names of a release's concepts, in the order of its alignment.
+
+    Raises:
+        MissingFileError: They are missing, or are those of another alignment.
+    """
+    concepts = read_labels(release.directory / "concepts.json")
+    if tuple(concept.id for concept in concepts) != alignment.concept_ids:
+        raise MissingFileError(
+            f"{release.directory}: concepts.json and config.json name different concepts; "
+            "reinstall the release"
+        )
+    return concepts
 
 
 def preprocessing_of(release: Release, tower: ImageTower) -> PreprocessSpec:

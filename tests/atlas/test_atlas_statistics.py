@@ -12,9 +12,9 @@ from hypothesis.extra.numpy import arrays
 
 from whyhere.atlas._statistics import (
     auroc,
-    average_ranks,
     cell_means,
     column_aurocs,
+    mean_ranks,
     percentiles,
     weighted_mean_and_error,
     weighted_percentiles,
@@ -29,7 +29,7 @@ LISTS = st.integers(1, 12).flatmap(lambda n: arrays(np.float64, n, elements=FEW)
 def test_ranks_and_percentiles_are_those_of_counting(values):
     below = (values[:, None] > values).sum(axis=1)
     equal = (values[:, None] == values).sum(axis=1)
-    assert average_ranks(values) == pytest.approx(below + (equal + 1) / 2)
+    assert mean_ranks(values) == pytest.approx(below + (equal + 1) / 2)
     assert percentiles(values) == pytest.approx(100 * (below + equal / 2) / len(values))
 
 

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
+from whyhere._ranks import mean_ranks
 from whyhere.geo import cells_of
 from whyhere.probing import land_points
 from whyhere.references import agreement, cell_table, forest_by_state, reference_for
 from whyhere.references._agreement import weighted_auroc, weighted_spearman
-from whyhere.references._states import _ranks
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ def test_ranks_are_scipys():
     from scipy.stats import rankdata
 
     values = np.random.default_rng(3).integers(6, size=40).astype(float)
-    np.testing.assert_allclose(_ranks(values), rankdata(values))
+    np.testing.assert_allclose(mean_ranks(values), rankdata(values))
 
 
 def test_numbers_are_those_over_cells(places):

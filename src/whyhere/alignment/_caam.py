@@ -144,8 +144,7 @@ class ConceptAlignment:
             The concept coefficients, and as residual the query h(x) of the feature space term (zeros where
             the release does not use it).
         """
-        x = features.astype(np.float32, copy=False) - self.feature_mean
-        x /= max(float(np.linalg.norm(x)), _TINY)
+        x, _ = self._unit(features)
         residual = self.feature(x) if self.feature_weight else np.zeros_like(self.location_mean)
         return ImageCode(self.image(x), residual)
 

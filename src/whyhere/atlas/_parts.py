@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from whyhere._assembly import prepare_gallery
+from whyhere._assembly import labels_of, prepare_gallery
 from whyhere.alignment import Alignment, load_alignment
-from whyhere.concepts import ConceptLabel, read_labels
+from whyhere.concepts import ConceptLabel
 from whyhere.errors import MissingFileError
 from whyhere.gallery import Gallery
 from whyhere.geo import great_circle_km
@@ -75,18 +75,12 @@ def assemble_atlas(release: Release, *, progress: Callable[[int, int], None] | N
         MissingFileError: A file is missing, damaged or does not fit the others.
     """
     alignment = load_alignment(prepare_heads(release), release.config.alignment)
-    concepts = read_labels(release.directory / "concepts.json")
-    if tuple(concept.id for concept in concepts) != alignment.concept_ids:
-        raise MissingFileError(
-            f"{release.directory}: concepts.json and config.json name different concepts; "
-            "reinstall the release"
-        )
     gallery = prepare_gallery(release, progress=progress)
     smooth = release.config.gallery_smoothing_km > 0
     return AtlasParts(
         alignment=alignment,
         gallery=gallery,
-        concepts=concepts,
+        concepts=labels_of(release, alignment),
         card=release.config.card,
         embed=lambda lat, lon: interpolate(gallery, lat, lon) if smooth else _embed(release, lat, lon),
         read_text=lambda text: _read_text(release, text),

@@ -5,21 +5,15 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from whyhere._ranks import auroc, mean_ranks
 from whyhere.ranking import CellIndex
 
 Array = NDArray[np.float64]
 
 
-def average_ranks(values: Array) -> Array:
-    """Rank values, shape (n,), from 1 for the smallest; equal values share the mean of their ranks."""
-    _, group, count = np.unique(values, return_inverse=True, return_counts=True)
-    ranks: Array = (np.cumsum(count) - (count - 1) / 2)[group]
-    return ranks
-
-
 def percentiles(values: Array) -> Array:
     """Place each value among all, shape (n,): the percentage below it, counting half of its equals."""
-    shares: Array = 100 * (average_ranks(values) - 0.5) / max(len(values), 1)
+    shares: Array = 100 * (mean_ranks(values) - 0.5) / max(len(values), 1)
     return shares
 
 
@@ -64,16 +58,6 @@ def cell_means(
     with np.errstate(invalid="ignore"):
         means: Array = np.where(count[:, None] > 0, sums / np.maximum(count, 1)[:, None], np.nan)
     return means, count
-
-
-def auroc(scores: Array, positive: NDArray[np.bool_]) -> float | None:
-    """Probability that a positive has the higher score, half for equals; None where one kind is missing."""
-    positives = int(positive.sum())
-    negatives = len(positive) - positives
-    if not positives or not negatives:
-        return None
-    rank_sum = float(average_ranks(scores)[positive].sum())
-    return (rank_sum - positives * (positives + 1) / 2) / (positives * negatives)
 
 
 def column_aurocs(above: Array, below: Array) -> Array:

@@ -8,12 +8,27 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from whyhere.errors import UsageError
 
 if TYPE_CHECKING:
     from whyhere.atlas import Atlas
+
+Format = Annotated[
+    str | None,
+    typer.Option(
+        "--format",
+        help="table, json, html, svg or png.",
+        show_default="by the suffix of --out, else table",
+    ),
+]
+Out = Annotated[
+    Path | None,
+    typer.Option("--out", "-o", metavar="FILE", help="Write there instead of to standard output."),
+]
 
 Pieces = Callable[[dict[str, Any]], Iterator[str]]
 

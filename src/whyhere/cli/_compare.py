@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from whyhere.cli._atlas import Format, Out
 
 if TYPE_CHECKING:
     from whyhere.atlas import Comparison
@@ -26,18 +27,8 @@ def compare(
     b: Annotated[str, typer.Argument(metavar="COUNTRY", help="Another one.")],
     concepts: Annotated[int, typer.Option(min=1, max=50, help="Concepts of each side that are shown.")] = 8,
     release: Annotated[str, typer.Option(help="Name or directory of the release.")] = "base",
-    format: Annotated[
-        str | None,
-        typer.Option(
-            "--format",
-            help="table, json, html, svg or png.",
-            show_default="by the suffix of --out, else table",
-        ),
-    ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", "-o", metavar="FILE", help="Write there instead of to standard output."),
-    ] = None,
+    format: Format = None,
+    out: Out = None,
 ) -> None:
     """Say which concepts tell two countries, or any two areas, apart.
 

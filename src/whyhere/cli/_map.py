@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from whyhere.cli._atlas import Out
 from whyhere.errors import UsageError
 
 if TYPE_CHECKING:
@@ -43,10 +43,7 @@ def map_(
             show_default="by the suffix of --out, else table",
         ),
     ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", "-o", metavar="FILE", help="Write there instead of to standard output."),
-    ] = None,
+    out: Out = None,
 ) -> None:
     """Show where on Earth a concept, or a text, is, with an open reference where there is one.
 

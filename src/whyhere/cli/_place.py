@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from whyhere.cli._atlas import Format, Out
 from whyhere.errors import UsageError
 
 if TYPE_CHECKING:
@@ -27,18 +28,8 @@ def place(
     similar: Annotated[int, typer.Option(min=0, max=50, help="How many similar places to look for.")] = 5,
     concepts: Annotated[int, typer.Option(min=0, max=50, help="Concepts above and below in the table.")] = 8,
     release: Annotated[str, typer.Option(help="Name or directory of the release.")] = "base",
-    format: Annotated[
-        str | None,
-        typer.Option(
-            "--format",
-            help="table, json, html, svg or png.",
-            show_default="by the suffix of --out, else table",
-        ),
-    ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", "-o", metavar="FILE", help="Write there instead of to standard output."),
-    ] = None,
+    format: Format = None,
+    out: Out = None,
     html: Annotated[
         Path | None, typer.Option("--html", metavar="FILE", help="Also write a self-contained page there.")
     ] = None,

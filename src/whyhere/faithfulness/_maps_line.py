@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from whyhere._ranks import auroc
 from whyhere.evaluation import Interval
 from whyhere.faithfulness._bootstrap import median_interval
 from whyhere.faithfulness._derange import derangements
@@ -18,7 +19,7 @@ from whyhere.faithfulness._grounded import (
     held_out_maps,
     without_maps,
 )
-from whyhere.faithfulness._references import Lookup, mean_ranks, shipped_reference
+from whyhere.faithfulness._references import Lookup, shipped_reference
 from whyhere.faithfulness._scorecard import Cell, Figure, Line, Table, Verdict
 from whyhere.faithfulness._study import Doubles, Floats, Settings, Study
 
@@ -150,12 +151,8 @@ def _forest(study: Study, maps: Floats, settings: Settings) -> Figure | None:
 def _auroc(scores: Doubles, present: Doubles) -> float:
     """Return the chance that a cell with the thing scores above one without; NaN without both."""
     known = ~np.isnan(present) & ~np.isnan(scores)
-    there = present[known] >= 0.5
-    count, absent = int(there.sum()), int((~there).sum())
-    if not count or not absent:
-        return float("nan")
-    ranks = mean_ranks(scores[known])
-    return float((ranks[there].sum() - count * (count + 1) / 2) / (count * absent))
+    found = auroc(scores[known], present[known] >= 0.5)
+    return float("nan") if found is None else found
 
 
 def _figures(

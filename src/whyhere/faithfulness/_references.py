@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from whyhere._ranks import mean_ranks
 from whyhere.concepts import ConceptLabel
 from whyhere.geo import lat_lon_of
 from whyhere.ranking import CellIndex
@@ -104,10 +105,3 @@ def unit_values(reference: OpenReference, lat: Doubles, lon: Doubles) -> Doubles
     if known.any():
         ranks[known] = (mean_ranks(values[known]) - 0.5) / known.sum()
     return ranks if reference.higher_means_more else 1.0 - ranks
-
-
-def mean_ranks(values: Doubles) -> Doubles:
-    """Return ranks from 1; equal values share the mean of theirs."""
-    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
-    ranks: Doubles = (np.cumsum(counts) - (counts - 1) / 2)[place]
-    return ranks

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from whyhere._ranks import mean_ranks
 from whyhere.alignment import Alignment, ImageCode
 from whyhere.evaluation import Interval
 from whyhere.faithfulness._accuracy_line import best_of_scores
 from whyhere.faithfulness._bootstrap import mean_interval, median_interval, nan_mean
-from whyhere.faithfulness._references import mean_ranks
 from whyhere.faithfulness._regions_line import chosen_photos
 from whyhere.faithfulness._scorecard import Cell, Figure, Line, Table, Verdict
 from whyhere.faithfulness._study import Doubles, Floats, Settings, Study

@@ -12,6 +12,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from whyhere._ranks import mean_ranks
 from whyhere.errors import UsageError
 
 HINT_STRENGTH = 10.0
@@ -50,9 +51,6 @@ def hint_log_prior(cosines: NDArray[np.floating], *, strength: float = HINT_STRE
         raise UsageError(f"the strength of a hint is a factor on odds of 1 or more, not {strength}")
     if cosines.size == 0 or not np.isfinite(cosines).all():
         raise ValueError("a hint needs one finite cosine for every gallery point")
-    _, position, counts = np.unique(cosines, return_inverse=True, return_counts=True)
-    before = np.cumsum(counts) - counts
-    ranks = (before + (counts - 1) / 2)[position]  # 0 to n - 1, equal cosines at their mean
-    share = ranks / max(len(cosines) - 1, 1)
+    share = (mean_ranks(cosines) - 1) / max(len(cosines) - 1, 1)
     log_prior: NDArray[np.float64] = math.log(strength) * share**2
     return log_prior

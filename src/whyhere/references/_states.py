@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from whyhere._ranks import mean_ranks
 from whyhere.geo import place_names
 from whyhere.references._countries import codes_at
 from whyhere.references._layers import Floats
@@ -84,13 +85,6 @@ def forest_by_state(
         pearson=float(np.corrcoef(percent, mean)[0, 1]),
         pearson_low=float(low),
         pearson_high=float(high),
-        spearman=float(np.corrcoef(_ranks(percent), _ranks(mean))[0, 1]),
+        spearman=float(np.corrcoef(mean_ranks(percent), mean_ranks(mean))[0, 1]),
         states=tuple(table),
     )
-
-
-def _ranks(values: Floats) -> Floats:
-    """Return mean ranks."""
-    _, group, counts = np.unique(values, return_inverse=True, return_counts=True)
-    middle: Floats = (np.cumsum(counts) - (counts - 1) / 2.0)[group]
-    return middle

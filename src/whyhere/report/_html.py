@@ -6,8 +6,6 @@ else, so that a hostile file name could do nothing even if it slipped through th
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Iterator, Sequence
 from html import escape
 from importlib.resources import files
@@ -16,6 +14,7 @@ from string import Template
 from whyhere.prediction import Prediction, ReleaseCard
 from whyhere.report._html_photo import photo_section
 from whyhere.report._map_svg import Pin, shared_definitions, world_map
+from whyhere.report._page import about, policy
 from whyhere.report._text import (
     HYPOTHESIS,
     NO_PLACE,
@@ -51,10 +50,6 @@ def _template() -> Template:
 
 def _fields(predictions: Sequence[Prediction], card: ReleaseCard) -> dict[str, str]:
     style = _resource("report.css")
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    policy = (
-        f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
-    )
     if len(predictions) == 1:
         title = f"whyhere: {printable(predictions[0].photo)}"
         heading = "Where was this photo taken, and why here?"
@@ -62,7 +57,7 @@ def _fields(predictions: Sequence[Prediction], card: ReleaseCard) -> dict[str, s
         title = f"whyhere: {len(predictions)} photos"
         heading = "Where were these photos taken, and why there?"
     return {
-        "policy": policy,
+        "policy": policy(style),
         "title": escape(title),
         "style": style,
         "definitions": shared_definitions(),
@@ -71,20 +66,10 @@ def _fields(predictions: Sequence[Prediction], card: ReleaseCard) -> dict[str, s
         "hypothesis": escape(HYPOTHESIS),
         # The page is cut here; a form feed cannot come from `printable` text.
         "body": "\f",
-        "release_card": _release_card(card),
+        "release_card": about(card),
         "responsible": escape(RESPONSIBLE),
         "attribution": escape(" ".join(printable(sentence) for sentence in card.attribution)),
     }
-
-
-def _release_card(card: ReleaseCard) -> str:
-    limits = "".join(f"<li>{escape(printable(limit))}</li>" for limit in card.limits)
-    return (
-        '<section class="sheet about" aria-labelledby="about">'
-        f'<h2 id="about">Release {escape(printable(f"{card.name} {card.version}"))}: how far to trust it</h2>'
-        f"<p>{escape(printable(card.summary))}</p><p><strong>{escape(printable(card.accuracy))}</strong></p>"
-        f"<ul>{limits}</ul></section>"
-    )
 
 
 def _overview(predictions: Sequence[Prediction]) -> str:

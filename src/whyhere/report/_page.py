@@ -44,14 +44,10 @@ def page(
         style: Rules added to the style sheet of the reports.
     """
     sheet = files("whyhere.report").joinpath("report.css").read_text("utf-8") + style
-    digest = base64.b64encode(hashlib.sha256(sheet.encode()).digest()).decode()
-    policy = (
-        f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
-    )
     called = f"Release {card.name} {card.version}"
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy(sheet)}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="color-scheme" content="light dark">\n<meta name="referrer" content="no-referrer">\n'
         '<meta name="generator" content="whyhere">\n<link rel="icon" href="data:,">\n'
@@ -59,7 +55,7 @@ def page(
         f'<a class="skip" href="#main">Skip to the content</a>\n{definitions}\n<header class="masthead">\n'
         f'<p class="brand">{_PIN}whyhere</p>\n<p class="release">{_text(called)}</p>\n'
         f'<h1>{_text(heading)}</h1>\n<p class="lede">{_text(lede)}</p>\n</header>\n'
-        f'<main id="main">\n{body}\n{_notes(notes)}{_about(card, called)}</main>\n<footer>\n'
+        f'<main id="main">\n{body}\n{_notes(notes)}{about(card)}\n</main>\n<footer>\n'
         f"<p>{_text(' '.join(card.attribution))}</p>\n"
         "<p>This page is complete: it holds everything it shows and loads nothing.</p>\n"
         "</footer>\n</body>\n</html>\n"
@@ -76,13 +72,22 @@ def _notes(notes: Sequence[tuple[str, str]]) -> str:
     )
 
 
-def _about(card: ReleaseCard, called: str) -> str:
+def policy(sheet: str) -> str:
+    """Return the content security policy of a page with this style sheet."""
+    digest = base64.b64encode(hashlib.sha256(sheet.encode()).digest()).decode()
+    return (
+        f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    )
+
+
+def about(card: ReleaseCard) -> str:
+    """Return the section that says how far to trust a release."""
     limits = "".join(f"<li>{_text(limit)}</li>" for limit in card.limits)
     return (
         '<section class="sheet about" aria-labelledby="about">'
-        f'<h2 id="about">{_text(called)}: how far to trust it</h2>'
+        f'<h2 id="about">{_text(f"Release {card.name} {card.version}")}: how far to trust it</h2>'
         f"<p>{_text(card.summary)}</p><p><strong>{_text(card.accuracy)}</strong></p>"
-        f"<ul>{limits}</ul></section>\n"
+        f"<ul>{limits}</ul></section>"
     )
 
 

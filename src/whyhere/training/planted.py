@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from whyhere._ranks import auroc
 from whyhere.alignment import ConceptAlignment
 from whyhere.geo import EARTH_RADIUS_KM, basemap, countries, country_codes, great_circle_km, unit_vectors
 from whyhere.training._batches import Examples
@@ -203,20 +204,12 @@ def score_planted(alignment: ConceptAlignment, world: PlantedWorld, encoder: Pla
     best = [int(alignment.scores(alignment.encode_image(photo), places).argmax()) for photo in photos]
     lat, lon = world.test_photos.lat, world.test_photos.lon
     error_km = great_circle_km(lat, lon, lat[best], lon[best])
+    told = {name: auroc(by_concept[:, j], world.truth[:, j]) for j, name in enumerate(world.concepts)}
     return PlantedScore(
-        {name: auroc(by_concept[:, j], world.truth[:, j]) for j, name in enumerate(world.concepts)},
+        {name: np.nan if chance is None else chance for name, chance in told.items()},
         float(np.median(error_km)),
         float(np.mean(error_km <= 2500)),
     )
-
-
-def auroc(scores: NDArray[np.floating[Any]], truth: NDArray[np.bool_]) -> float:
-    """Return the chance that a place where it holds scores above one where it does not; ties count half."""
-    _, ranks, counts = np.unique(scores, return_inverse=True, return_counts=True)
-    mean_rank = np.cumsum(counts) - (counts - 1) / 2
-    positives = int(truth.sum())
-    above = mean_rank[ranks][truth].sum() - positives * (positives + 1) / 2
-    return float(above / (positives * (len(truth) - positives)))
 
 
 def _unit32(lat: Doubles, lon: Doubles) -> Floats:
