@@ -12,7 +12,18 @@ from whyhere.evaluation._calibration import Calibration, Reliability, RiskCovera
 from whyhere.evaluation._charts import error_chart, reliability_chart, risk_coverage_chart
 from whyhere.evaluation._columns import Columns, parse_columns
 from whyhere.evaluation._compare import Comparison, Difference, compare
+from whyhere.evaluation._duplicates import near_duplicates, perceptual_hash, photo_hashes
 from whyhere.evaluation._evaluation import Evaluation, Leakage, NameFigure, PhotoScore
+from whyhere.evaluation._folds import (
+    FOLDS_FILE,
+    asked_about,
+    assign_folds,
+    check_folds,
+    fold_name,
+    place_clusters,
+    read_folds,
+    write_folds,
+)
 from whyhere.evaluation._groups import Group
 from whyhere.evaluation._guesses import (
     Guess,
@@ -25,11 +36,13 @@ from whyhere.evaluation._guesses import (
 from whyhere.evaluation._leakage import leaked_queries, read_gallery
 from whyhere.evaluation._ledger import Ledger, open_ledger
 from whyhere.evaluation._markdown import to_markdown
+from whyhere.evaluation._protocol import Protocol, read_protocol, shipped_protocols
 from whyhere.evaluation._run import exif_truth, folder_benchmark, photos_of, predict, run_description
 from whyhere.evaluation._score import accuracy_figures, geoscore, score
 from whyhere.evaluation._write import to_json, write_evaluation
 
 __all__ = [
+    "FOLDS_FILE",
     "THRESHOLDS_KM",
     "Benchmark",
     "Calibration",
@@ -46,36 +59,49 @@ __all__ = [
     "PhotoScore",
     "PredictionFile",
     "Problem",
+    "Protocol",
     "Query",
     "Reliability",
     "RiskCoverage",
     "SystemPrediction",
     "accuracy_figures",
     "accuracy_table",
+    "asked_about",
+    "assign_folds",
     "bias_map",
     "bootstrap_interval",
+    "check_folds",
     "compare",
     "error_chart",
     "exif_truth",
+    "fold_name",
     "folder_benchmark",
     "geoscore",
     "leaked_queries",
+    "near_duplicates",
     "open_ledger",
     "parse_columns",
+    "perceptual_hash",
+    "photo_hashes",
     "photos_of",
+    "place_clusters",
     "predict",
     "predictions_schema",
     "read_benchmark",
+    "read_folds",
     "read_gallery",
     "read_predictions",
+    "read_protocol",
     "reliability",
     "reliability_chart",
     "risk_coverage",
     "risk_coverage_chart",
     "run_description",
     "score",
+    "shipped_protocols",
     "system_prediction",
     "to_json",
     "to_markdown",
     "write_evaluation",
+    "write_folds",
 ]

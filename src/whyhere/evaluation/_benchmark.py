@@ -29,6 +29,8 @@ class Query:
         country: True country as the table has it, or None.
         region: True first-level unit as the table has it, or None.
         city: True city as the table has it, or None.
+        kind: Kind of the photo as the table has it ("street", "monument", ...), or None.
+        precision_km: How far the photo may lie from the position, in km; 0 where the table does not say.
     """
 
     photo: str
@@ -38,6 +40,8 @@ class Query:
     country: str | None = None
     region: str | None = None
     city: str | None = None
+    kind: str | None = None
+    precision_km: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,8 +172,14 @@ def _query(values: Mapping[str, str], line: int) -> Query | str:
         if not math.isfinite(number):
             return f"the {word} {text[:40]!r} is not a finite number"
         numbers[field] = number
-    truth = {field: values.get(field) or None for field in ("country", "region", "city")}
-    return Query(values["photo"], numbers["lat"], numbers["lon"], line, **truth)
+    truth = {field: values.get(field) or None for field in ("country", "region", "city", "kind")}
+    try:
+        precision_km = float(values.get("precision_km") or 0.0)
+    except ValueError:
+        precision_km = math.nan
+    if not 0.0 <= precision_km < math.inf:
+        return f"precision_km {values['precision_km'][:40]!r} is not a distance in km"
+    return Query(values["photo"], numbers["lat"], numbers["lon"], line, **truth, precision_km=precision_km)
 
 
 def _in_range(queries: list[Query], problems: list[Problem]) -> Iterator[Query]:

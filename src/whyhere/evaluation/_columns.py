@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 
 from whyhere.errors import UsageError
 
-FIELDS = ("photo", "lat", "lon", "country", "region", "city")
+FIELDS = ("photo", "lat", "lon", "country", "region", "city", "kind", "precision_km")
 """What a column can mean; the first three are needed."""
 
 # In falling priority: OSV-5M's `id` names the photo only where nothing better does.
@@ -23,6 +23,8 @@ _KNOWN: dict[str, tuple[str, ...]] = {
     "country": ("country", "country_code", "country_name"),
     "region": ("region", "state", "province", "admin1"),
     "city": ("city", "town"),
+    "kind": ("kind",),
+    "precision_km": ("precision_km",),
 }  # fmt: skip
 
 
@@ -38,6 +40,8 @@ class Columns:
         country: Column with the true country, or None.
         region: Column with the true first-level unit, or None.
         city: Column with the true city, or None.
+        kind: Column with the kind of the photo ("street", "monument", ...), or None.
+        precision_km: Column that says how far the photo may lie from its position, in km, or None.
     """
 
     layout: str
@@ -47,6 +51,8 @@ class Columns:
     country: str | None = None
     region: str | None = None
     city: str | None = None
+    kind: str | None = None
+    precision_km: str | None = None
 
     def to_dict(self) -> dict[str, str | None]:
         """Return the fields as a plain dictionary."""
@@ -57,8 +63,8 @@ def parse_columns(text: str) -> dict[str, str]:
     """Parse what `--columns` takes.
 
     Args:
-        text: `photo=NAME,lat=NAME,lon=NAME`, and country, region and city where the table has them. Numbers
-            count the columns of a table without a header, from 1.
+        text: `photo=NAME,lat=NAME,lon=NAME`, and country, region and city where the table has them,
+            and kind and precision_km. Numbers count the columns of a table without a header, from 1.
 
     Raises:
         UsageError: It cannot be understood.
