@@ -17,13 +17,26 @@ if TYPE_CHECKING:
     from whyhere.explain import Explanation
     from whyhere.geo import LatLon, PlaceName
     from whyhere.locator import Locator
-    from whyhere.prediction import Answer, ConceptContribution, Prediction, ReleaseCard, SurfaceCell
+    from whyhere.prediction import (
+        Answer,
+        Assumptions,
+        ConceptContribution,
+        CountryShare,
+        HintWords,
+        Prediction,
+        ReleaseCard,
+        SurfaceCell,
+        UnitShare,
+    )
 
 _HOMES = {
     "Answer": "prediction",
+    "Assumptions": "prediction",
     "Atlas": "atlas",
     "ConceptContribution": "prediction",
+    "CountryShare": "prediction",
     "Explanation": "explain",
+    "HintWords": "prediction",
     "LatLon": "geo",
     "Locator": "locator",
     "MissingFileError": "errors",
@@ -32,15 +45,19 @@ _HOMES = {
     "Prediction": "prediction",
     "ReleaseCard": "prediction",
     "SurfaceCell": "prediction",
+    "UnitShare": "prediction",
     "UsageError": "errors",
     "WhyhereError": "errors",
 }
 
 __all__ = [
     "Answer",
+    "Assumptions",
     "Atlas",
     "ConceptContribution",
+    "CountryShare",
     "Explanation",
+    "HintWords",
     "LatLon",
     "Locator",
     "MissingFileError",
@@ -49,6 +66,7 @@ __all__ = [
     "Prediction",
     "ReleaseCard",
     "SurfaceCell",
+    "UnitShare",
     "UsageError",
     "WhyhereError",
 ]

@@ -14,7 +14,14 @@ from whyhere.errors import UsageError
 from whyhere.explain import best_points, strengths, surroundings
 from whyhere.geo import LatLon, Region, cell_string, parse_region, place_names
 from whyhere.images import Photo, preprocess, thumbnail
-from whyhere.prediction import Answer, ConceptContribution, Prediction, SurfaceCell
+from whyhere.prediction import (
+    Answer,
+    Assumptions,
+    ConceptContribution,
+    HintWords,
+    Prediction,
+    SurfaceCell,
+)
 from whyhere.ranking import CellIndex, cell_probabilities, hint_log_prior, rank_places
 
 if TYPE_CHECKING:
@@ -31,7 +38,7 @@ class Query:
         top: How many different places at most.
         radius_km: Points nearer than this belong to the same place.
         allowed: Points that may be answered, shape (n,), or None for all.
-        hint: What the asker says about the photo, or None.
+        hint: What the asker says about the photo, and which of its words count, or None.
         log_prior: What the hint adds to the logarithm of the weight of every point, shape (n,), or None.
         region: Name of the region that answers are restricted to, or None.
         with_thumbnail: Whether answers keep a small copy of the photo.
@@ -40,7 +47,7 @@ class Query:
     top: int
     radius_km: float
     allowed: NDArray[np.bool_] | None = None
-    hint: str | None = None
+    hint: HintWords | None = None
     log_prior: NDArray[np.float64] | None = None
     region: str | None = None
     with_thumbnail: bool = False
@@ -152,8 +159,14 @@ class Answerer:
                     f"none of the {len(allowed)} places that can be answered lies in {region.name}; "
                     "choose a larger region"
                 )
-        log_prior = None if hint is None else self._log_prior(hint)
-        return Query(top, radius_km, allowed, hint, log_prior, name, with_thumbnail)
+        words = log_prior = None
+        if hint is not None:
+            text = self._understood(hint)
+            words = HintWords(hint, text.known, text.unknown)
+            direction = self.parts.alignment.location_direction(text.pattern)
+            cosines = self.parts.alignment.location_cosines(direction, self.parts.gallery.embeddings)
+            log_prior = hint_log_prior(cosines)
+        return Query(top, radius_km, allowed, words, log_prior, name, with_thumbnail)
 
     def scores(self, code: ImageCode) -> NDArray[np.float32]:
         """Score every point of the gallery, shape (n,)."""
@@ -219,20 +232,25 @@ class Answerer:
             best = best_points(scores, self.cells, allowed=query.allowed)
             area = surroundings(points[0], places[0].radius_km, best, self.cells)
             standing = min(standing, float(unhinted[area].sum()))
+        # Region and hint are the asker's knowledge, not the photo's: neither may make a place stand out.
+        unaided = standing * region_probability
+        assumptions = Assumptions()
+        if query.region is not None or query.hint is not None:
+            assumptions = Assumptions(query.region, query.hint, unaided)
         prediction = Prediction(
             photo=shot.name,
             release=f"{self.parts.card.name} {self.parts.card.version}",
-            # Region and hint are the asker's knowledge, not the photo's: neither may make a place stand out.
-            abstained=standing * region_probability < ranking.abstain_below,
+            abstained=unaided < ranking.abstain_below,
             exif_gps=shot.exif_gps,
             answers=answers,
             surface=self._surface(probabilities),
             thumbnail=shot.thumbnail,
+            assumptions=assumptions,
         )
         return Answered(code, scores, probabilities, tuple(points), parts, prediction)
 
-    def _log_prior(self, hint: str) -> NDArray[np.float64]:
-        """Turn a hint into a prior over the points of the gallery."""
+    def _understood(self, hint: str) -> TextDirection:
+        """Look a hint up, for a release that takes hints."""
         from whyhere.concepts import open_vocabulary
 
         # Equal width is not enough: other towers of width 512 mean other things by their directions.
@@ -242,9 +260,7 @@ class Answerer:
                 f"release {self.parts.card.name} takes no hints: the known words are directions of the image "
                 f"tower {words_for}, and its own is {own or 'another one'}"
             )
-        alignment, text = self.parts.alignment, hint_direction(hint)
-        direction = alignment.location_direction(text.pattern)
-        return hint_log_prior(alignment.location_cosines(direction, self.parts.gallery.embeddings))
+        return hint_direction(hint)
 
     def _probability_of(self, allowed: NDArray[np.bool_], anywhere: NDArray[np.float64]) -> float:
         """Return the probability of a region; a cell on its border counts by its points inside."""

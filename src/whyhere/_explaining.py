@@ -108,8 +108,6 @@ def explain(answerer: Answerer, code: ImageCode, query: Query, question: Questio
         here=explained[0],
         contrast=contrast(*explained) if question.versus is not None else None,
         intervention=intervention,
-        hint=query.hint,
-        region=query.region,
     )
 
 

@@ -133,6 +133,108 @@ class SurfaceCell:
 
 
 @dataclass(frozen=True, slots=True)
+class HintWords:
+    """What the asker said about a photo, and what of it was understood.
+
+    Attributes:
+        text: The hint as it was given.
+        counted: The words and phrases that count, as the vocabulary has them.
+        unknown: The words that were left out.
+    """
+
+    text: str
+    counted: tuple[str, ...]
+    unknown: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as a plain dictionary."""
+        return {"text": self.text, "counted": list(self.counted), "unknown": list(self.unknown)}
+
+
+@dataclass(frozen=True, slots=True)
+class Assumptions:
+    """What an answer takes for granted besides the photo and the release; false where that is nothing.
+
+    Attributes:
+        region: Name of the region that answers are restricted to, or None.
+        hint: The asker's hint, or None.
+        unaided_probability: Probability of the first answer from the photo alone, without region and hint;
+            None where nothing is assumed.
+    """
+
+    region: str | None = None
+    hint: HintWords | None = None
+    unaided_probability: float | None = None
+
+    def __bool__(self) -> bool:
+        """Tell whether anything is assumed."""
+        return self.region is not None or self.hint is not None
+
+    def __str__(self) -> str:
+        """Say it after a probability: "assuming Finland, given the hint beach"; empty for nothing.
+
+        >>> print(Assumptions("Finland", HintWords("at the beach", ("beach",), ("at", "the"))))
+        assuming Finland, given the hint beach
+        """
+        parts = [] if self.region is None else [f"assuming {self.region}"]
+        if self.hint is not None:
+            parts.append(f"given the hint {', '.join(self.hint.counted)}")
+        return ", ".join(parts)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as a plain dictionary."""
+        return {
+            "region": self.region,
+            "hint": self.hint.to_dict() if self.hint else None,
+            "unaided_probability": self.unaided_probability,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class UnitShare:
+    """The probability of one first-level unit of a country.
+
+    Attributes:
+        name: State, province or region, by GeoNames.
+        probability: Probability that the photo was taken there.
+    """
+
+    name: str
+    probability: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as a plain dictionary."""
+        return {"name": self.name, "probability": self.probability}
+
+
+@dataclass(frozen=True, slots=True)
+class CountryShare:
+    """The probability of one country, or of the open sea.
+
+    Attributes:
+        code: ISO 3166-1 alpha-2 code, or None for the open sea.
+        name: English name; "open sea" for the sea.
+        probability: Probability that the photo was taken there.
+        units: Its first-level units in falling probability, those worth listing; what is missing to
+            `probability` lies in others, or where no unit is known.
+    """
+
+    code: str | None
+    name: str
+    probability: float
+    units: tuple[UnitShare, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as a plain dictionary."""
+        return {
+            "code": self.code,
+            "name": self.name,
+            "probability": self.probability,
+            "units": [unit.to_dict() for unit in self.units],
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Prediction:
     """Everything whyhere says about one photo.
 
@@ -144,6 +246,8 @@ class Prediction:
         answers: Places in falling probability, each a different one.
         surface: Probability over the Earth, the cells that hold mass worth drawing, in falling probability.
         thumbnail: A small JPEG of the photo for reports, or None where nobody asked for one.
+        assumptions: What the probabilities take for granted: all hold only where it is true.
+        countries: Probability by country in falling order, those worth listing, the open sea among them.
     """
 
     photo: str
@@ -153,14 +257,24 @@ class Prediction:
     answers: tuple[Answer, ...]
     surface: tuple[SurfaceCell, ...] = field(default=(), repr=False)
     thumbnail: bytes | None = field(default=None, repr=False)
+    assumptions: Assumptions = Assumptions()
+    countries: tuple[CountryShare, ...] = ()
+
+    @property
+    def other_countries(self) -> float:
+        """Probability of all that `countries` does not list; the two add up to 1."""
+        return max(0.0, 1.0 - sum(country.probability for country in self.countries))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the prediction in its stable JSON form, without surface and thumbnail."""
         return {
             "photo": self.photo,
             "release": self.release,
+            "assumptions": self.assumptions.to_dict(),
             "abstained": self.abstained,
             "exif_gps": self.exif_gps.to_dict() if self.exif_gps else None,
+            "countries": [country.to_dict() for country in self.countries],
+            "other_countries": self.other_countries,
             "answers": [answer.to_dict() for answer in self.answers],
         }
 

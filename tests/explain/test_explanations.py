@@ -188,7 +188,7 @@ def test_with_a_region_only_places_in_it_are_explained(locator):
     assert row_of(locator, explanation.here) == near
     both = inside[gallery.lat[inside] <= 45]
     assert row_of(locator, explanation.contrast.there) == both[scores[both].argmax()]
-    assert explanation.region == explanation.to_dict()["region"] is not None
+    assert explanation.prediction.assumptions.region is not None
     jsonschema.validate(explanation.to_dict(), explanation_schema())
     with pytest.raises(
         UsageError, match=f"none of the {len(inside)} places that can be answered .* restricted"
@@ -317,7 +317,7 @@ class TestHints:
         odds = nudged / plain
         assert 2 < odds.max() / odds.min() <= HINT_STRENGTH * (1 + 1e-9)
         explanation = hinted.explain(code, hint="beach", without=["thing-0"])
-        assert explanation.to_dict()["hint"] == "beach"
+        assert explanation.to_dict()["assumptions"]["hint"]["text"] == "beach"
         assert explanation.prediction == hinted.answer_code(code, hint="beach")
         photos = [photo_bytes(1), photo_bytes(2)]
         alone = [hinted.locate(photo, hint="beach") for photo in photos]

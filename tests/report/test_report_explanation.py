@@ -14,6 +14,7 @@ from test_report_browser import CONTRAST, OVERFLOW, browser  # noqa: F401 - a fi
 
 from whyhere import UsageError
 from whyhere.explain import Change
+from whyhere.prediction import Assumptions, HintWords
 from whyhere.report._explain_stream import EXPLANATION_FORMATS, explanation_schema, stream_explanation
 
 
@@ -93,7 +94,8 @@ def test_regions_are_listed_without_their_pictures(kauai):
 
 
 def test_the_region_that_answers_are_restricted_to_is_named(explained, card):
-    named = replace(explained, region="Isle <b>of</b> Man")
+    assumptions = Assumptions("Isle <b>of</b> Man", None, 0.01)
+    named = replace(explained, prediction=replace(explained.prediction, assumptions=assumptions))
     assert "Only inside: Isle <b>of</b> Man. Probabilities assume" in render(named, "table", card, width=120)
     page = lxml_html.document_fromstring(render(named, "html", card))
     assert "Only inside: Isle <b>of</b> Man. Probabilities assume" in page.text_content()
@@ -143,9 +145,11 @@ def test_the_page_shows_the_numbers_of_the_explanation(kauai, card):
 
 
 def test_hostile_names_stay_text(hostile, kauai, card):
-    explanation = explanation_of(replace(kauai, photo=hostile.photo))
+    script = "<script>alert(3)</script>\u202e"
+    assumptions = Assumptions(script, HintWords(script, (script,), (script,)), 0.1)
+    explanation = explanation_of(replace(kauai, photo=hostile.photo, assumptions=assumptions))
     nasty = replace(explanation.here, place=hostile.answers[0].place, asked="<b>\x1b[31m", how="best in")
-    explanation = replace(explanation, here=nasty, hint="<script>alert(3)</script>\u202e")
+    explanation = replace(explanation, here=nasty)
     text = render(explanation, "table", card)
     assert "\x1b" not in text
     assert "\u202e" not in text

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from whyhere.prediction import Assumptions, CountryShare, HintWords, UnitShare
 from whyhere.report import prediction_schema, render
 
 SCHEMA = prediction_schema()
@@ -33,7 +34,7 @@ def objects(schema):
 
 def test_the_schema_is_strict_and_every_field_is_required_and_described():
     found = list(objects(SCHEMA))
-    assert len(found) == 5
+    assert len(found) == 9
     for item in found:
         assert item["additionalProperties"] is False
         assert set(item["required"]) == set(item["properties"])
@@ -111,3 +112,22 @@ def test_bytes_that_are_not_utf8_become_visible_escapes(data, kauai, card):
     name = data.decode("utf-8", "surrogateescape")
     photo = json.loads(render([dataclasses.replace(kauai, photo=name)], "jsonl", card=card))["photo"]
     assert photo == data.decode("utf-8", "backslashreplace")
+
+
+def test_what_was_assumed_stands_in_the_json_with_the_words_that_counted(kauai, card):
+    hint = HintWords("at the beach", ("beach",), ("at", "the"))
+    shares = (
+        CountryShare("US", "United States", 0.5, (UnitShare("Hawaii", 0.4),)),
+        CountryShare(None, "open sea", 0.25),
+    )
+    assumed = dataclasses.replace(kauai, assumptions=Assumptions("Finland", hint, 0.02), countries=shares)
+    value = json.loads(render([assumed], "json", card=card))
+    VALIDATOR.validate(value)
+    assert value["assumptions"] == {
+        "region": "Finland",
+        "hint": {"text": "at the beach", "counted": ["beach"], "unknown": ["at", "the"]},
+        "unaided_probability": 0.02,
+    }
+    assert value["other_countries"] == 0.25
+    assert not kauai.assumptions
+    assert str(kauai.assumptions) == ""

@@ -239,28 +239,25 @@ class Explanation:
         here: The place that is explained.
         contrast: Why there rather than at another place, where one was named.
         intervention: What changes where concepts are changed, where that was asked for.
-        hint: The asker's hint, or None.
         regions: Pictures of the photo by concept, for reports.
-        region: Name of the region that answers are restricted to, or None.
     """
 
     prediction: Prediction
     here: PlaceParts
     contrast: Contrast | None = None
     intervention: Intervention | None = None
-    hint: str | None = None
     regions: tuple[RegionPicture, ...] = field(default=(), repr=False)
-    region: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the explanation in its stable JSON form, without surfaces and pictures."""
         return {
             "photo": self.prediction.photo,
             "release": self.prediction.release,
+            "assumptions": self.prediction.assumptions.to_dict(),
             "abstained": self.prediction.abstained,
             "exif_gps": self.prediction.exif_gps.to_dict() if self.prediction.exif_gps else None,
-            "hint": self.hint,
-            "region": self.region,
+            "countries": [country.to_dict() for country in self.prediction.countries],
+            "other_countries": self.prediction.other_countries,
             "answers": [_answer(answer) for answer in self.prediction.answers],
             "here": self.here.to_dict(),
             "versus": self.contrast.to_dict() if self.contrast else None,

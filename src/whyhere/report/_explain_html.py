@@ -128,11 +128,12 @@ def _verdict(explanation: Explanation, here: PlaceParts) -> str:
             parts.append(f'<p class="reason">{label}: {names}.</p>')
     if explanation.prediction.abstained:
         parts.append(f'<p class="abstained">{NO_PLACE} The places are only the least unlikely ones.</p>')
-    if explanation.region is not None:
-        region = escape(printable(explanation.region))
+    assumptions = explanation.prediction.assumptions
+    if assumptions.region is not None:
+        region = escape(printable(assumptions.region))
         parts.append(f'<p class="reason">Only inside: {region}. {INSIDE}</p>')
-    if explanation.hint is not None:
-        parts.append(f'<p class="reason">Your hint: {escape(printable(explanation.hint))}.</p>')
+    if assumptions.hint is not None:
+        parts.append(f'<p class="reason">Your hint: {escape(printable(assumptions.hint.text))}.</p>')
     if (gps := exif_text(explanation.prediction)) is not None:
         parts.append(f'<p class="gps"><span><strong>EXIF GPS</strong> {gps}. Not used to answer.</span></p>')
     return "".join(parts)

@@ -107,10 +107,10 @@ class _Page(_Table):
             self.line((NO_PLACE, "bold yellow"), (" The places are only the least unlikely ones.", ""))
         if (gps := exif_text(prediction)) is not None:
             self.line((f"EXIF GPS: {gps} (not used to answer)", ""))
-        if explanation.region is not None:
-            self.line((f"Only inside: {printable(explanation.region)}. {INSIDE}", ""))
-        if explanation.hint is not None:
-            self.line((f"Hint: {printable(explanation.hint)} (yours, not the photo's)", ""))
+        if (region := prediction.assumptions.region) is not None:
+            self.line((f"Only inside: {printable(region)}. {INSIDE}", ""))
+        if (hint := prediction.assumptions.hint) is not None:
+            self.line((f"Hint: {printable(hint.text)} (yours, not the photo's)", ""))
 
     def place(self, parts: PlaceParts, decimals: int) -> None:
         """Print the sum that is the score of a place."""
