@@ -194,7 +194,9 @@ def _spot(answerer: Answerer, where: Where | None, found: Answered, query: Query
         return _Spot(found.points[0], "answer", None, None)
     if where.rank is not None:
         if where.rank > len(found.points):
-            raise UsageError(f"there is no answer {where.rank}; ask for more with top")
+            found_all = len(found.points) < query.top
+            why = "no other place stands apart" if found_all else f"ask for more: --top {where.rank}"
+            raise UsageError(f"there is no answer {where.rank}, only {len(found.points)}; {why}")
         return _Spot(found.points[where.rank - 1], "answer", where.asked, None)
     gallery = answerer.parts.gallery
     rows = np.arange(len(gallery)) if query.allowed is None else np.flatnonzero(query.allowed)

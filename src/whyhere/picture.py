@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
     from PIL import Image
 
-_STYLE = "body{margin:0;background:#fff}svg{display:block;max-width:72rem;height:auto;margin:0 auto}"
+_STYLE = (
+    "body{margin:0;background:#fff}figure{margin:0;overflow-x:auto}"
+    "svg{display:block;width:100%;min-width:46rem;max-width:72rem;height:auto;margin:0 auto}"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +63,8 @@ class Picture:
             f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
             '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
             f'<link rel="icon" href="data:,">\n<title>{escape(self.title)}</title>\n'
-            f"<style>{_STYLE}</style>\n</head>\n<body>\n{self.svg}\n</body>\n</html>\n"
+            f"<style>{_STYLE}</style>\n</head>\n<body>\n<figure tabindex='0'>{self.svg}</figure>\n</body>\n"
+            "</html>\n"
         )
 
     def save(self, path: str | os.PathLike[str]) -> Path:

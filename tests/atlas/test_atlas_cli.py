@@ -140,6 +140,15 @@ def test_words_that_are_not_known_are_named(run):
     assert "only roughly: dune?" in err
     assert json.loads(out)["unknown_words"] == ["xyzzy"]
     assert json.loads(out)["uncertain_words"] == ["dune?"]
+    assert json.loads(out)["name"] == "sand dune?"  # a title that names what was left out would be false
+    _, out, _ = run("map", "--text", "sand xyzzy dune?", "--format", "svg")
+    assert b"xyzzy" not in out
+
+
+def test_two_regions_are_not_silently_one(run):
+    code, out, err = run("map", "desert", "--region", "FR", "--region", "ES")
+    assert (code, out) == (2, b"")
+    assert "--region FR and --region ES" in err
 
 
 def test_a_box_may_start_in_the_south(run):

@@ -8,8 +8,9 @@ import pytest
 from typer.testing import CliRunner
 
 from whyhere.cli._concepts import app
-from whyhere.concepts import load_bank, load_directions
+from whyhere.concepts import ConceptLabel, load_bank, load_directions, read_labels, unknown_concept
 from whyhere.errors import UsageError
+from whyhere.releases import resolve
 
 
 def run(*arguments):
@@ -56,6 +57,43 @@ def test_show_by_synonym():
 
 def test_show_weak_concept_says_why():
     assert "weak, never shown: place-neutral" in run("show", "hairstyle").stdout
+
+
+def test_a_concept_that_the_release_does_not_use_is_not_called_used():
+    labels = {label.id for label in read_labels(resolve("base").directory / "concepts.json")}
+    directions = load_directions()
+    unused = next(id for id in directions.ids if id not in labels)
+    used = next(iter(labels))
+    assert "release base" in run("show", unused).stdout
+    assert "does not use it" in run("show", unused).stdout
+    assert run("show", used).stdout.endswith("uses it\n")
+    rows = {line.split()[0]: line.strip() for line in run("list").stdout.splitlines()}
+    assert " not in base " in rows[unused]
+    assert rows[used].endswith(" used")
+    assert f"{len(labels)} of them used by release base" in run("list").stderr
+
+
+def test_what_is_piped_is_not_cut(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    first = [line.split()[0] for line in run("list").stdout.splitlines()[1:]]
+    assert first == list(load_bank().ids)
+
+
+@pytest.mark.parametrize(
+    ("word", "said", "unsaid"),
+    [
+        ("monsoon", "the bank of concepts has it, but this release does not use it", "mansion"),
+        ("mosqe", "did you mean mosque", "monsoon"),
+        ("qqqq", "", "mean"),
+    ],
+)
+def test_what_is_offered_instead_of_an_unknown_concept(word, said, unsaid):
+    labels = tuple(
+        ConceptLabel(id, id, "built", "", "text") for id in ("mansion", "mosque", "river", "lagoon", "desert")
+    )
+    words = unknown_concept(word, labels)
+    assert said in words
+    assert unsaid not in words
 
 
 def test_show_as_json():

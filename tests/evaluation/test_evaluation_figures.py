@@ -26,6 +26,7 @@ from whyhere.evaluation import (
     reliability,
     risk_coverage,
     score,
+    to_markdown,
 )
 from whyhere.evaluation import _accuracy as accuracy_module
 from whyhere.evaluation._resampling import interval, resample, resamples_for
@@ -453,6 +454,10 @@ def test_comparison_by_hand():
     found = compare(near, far)
     assert (found.first, found.second, found.photos) == ("near", "far", 40)
     assert (found.closer, found.equal, found.farther) == (40, 0, 0)
+    assert found.answered_by_both == found.to_dict()["answered_by_both"] == 39
+    text = to_markdown(near, against=far, comparison=found)
+    assert "Figures count these photos alone, and the mean the 39 that both answered" in text
+    assert "| mean km (39 photos) |" in text
     gap = found.figures["GeoScore"]
     assert gap.first == pytest.approx(geoscore(km / 2).mean())
     assert gap.difference.value == pytest.approx(gap.first - gap.second)

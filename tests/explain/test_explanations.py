@@ -220,7 +220,7 @@ def test_what_cannot_be_explained_is_refused(locator):
     code = code_of(locator, 10)
     with pytest.raises(UsageError, match="the very one that is explained"):
         locator.explain(code, versus=1)
-    with pytest.raises(UsageError, match="there is no answer 6"):
+    with pytest.raises(UsageError, match="there is no answer 6, only 5; ask for more: --top 6"):
         locator.explain(code, at=6)
     assert locator.explain(code, at=6, top=6).here.rank == 6
     for options in ({"without": ["no-such-thing"]}, {"at": "91,0"}, {"versus": "Xqzzyville"}, {"top": 0}):

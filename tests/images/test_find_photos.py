@@ -207,3 +207,10 @@ def test_photos_come_one_by_one(tmp_path):
         raise AssertionError("looked ahead")
 
     assert next(find_photos(arguments())) == tmp_path / "a.jpg"
+
+
+def test_a_web_address_is_named_whole_and_not_fetched():
+    (found,) = find_photos(["https://example.org/a//b.jpg"])
+    assert isinstance(found, PhotoError)
+    assert found.photo == "https://example.org/a//b.jpg"
+    assert "never fetches" in found.reason

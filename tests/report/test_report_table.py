@@ -112,3 +112,9 @@ def test_any_name_fits_on_the_first_line(name, width, kauai, card):
 def test_markup_in_names_is_not_interpreted(kauai, card):
     named = dataclasses.replace(kauai, photo="[bold red]x[/] :smile:")
     assert "[bold red]x[/] :smile:" in render([named], "table", card=card)
+
+
+def test_where_no_concepts_are_wanted_none_is_said_to_be_missing(kauai, card):
+    text = render([kauai], "table", card=card, concepts=0)
+    assert "no named concept" not in text
+    assert "unnamed remainder" in text

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from whyhere.atlas._compare import Comparison, Side, compare_sides
 from whyhere.atlas._find import find_concept
 from whyhere.atlas._map import RESOLUTION, ConceptMap, Subject, concept_map
-from whyhere.atlas._parts import AtlasParts, assemble_atlas
+from whyhere.atlas._parts import AtlasParts, TextQuery, assemble_atlas
 from whyhere.atlas._place import PlaceProfile, place_profile
 from whyhere.concepts import ConceptLabel
 from whyhere.errors import UsageError
@@ -21,6 +21,11 @@ from whyhere.ranking import CellIndex
 from whyhere.releases import resolve
 
 RESOLUTIONS = range(6)
+
+
+def _mapped(text: str, query: TextQuery) -> str:
+    """Return what a map of a text shows: the text, or the words of it that count where some were left out."""
+    return " ".join(query.known) if query.unknown else text.strip()
 
 
 class Atlas:
@@ -141,7 +146,7 @@ class Atlas:
         query = self._parts.read_text(text)
         alignment, places = self._parts.alignment, self._parts.gallery.embeddings
         return self._map(
-            Subject(text.strip(), unknown_words=query.unknown, uncertain_words=query.uncertain),
+            Subject(_mapped(text, query), unknown_words=query.unknown, uncertain_words=query.uncertain),
             lambda: alignment.location_cosines(alignment.location_direction(query.vector), places),
             region,
             resolution,

@@ -53,7 +53,7 @@ class ConceptMap:
     """Where on Earth a concept or a text is, as far as the embeddings of places know.
 
     Attributes:
-        name: Name of the concept, or the text.
+        name: Name of the concept, or the text; of a text with unknown words those that count.
         concept_id: Id of the concept; None for a text.
         definition: What the concept means; "" for a text.
         unknown_words: Words of the text that the release does not know, left out of the map.

@@ -17,10 +17,28 @@ if TYPE_CHECKING:
     from whyhere.atlas._map import ConceptMap
     from whyhere.atlas._place import PlaceConcept, PlaceProfile
 
-# The drawings bring their own light colours, so they stay on white paper in the dark, too.
+# Drawings are light; in the dark their ground, ink and bars follow the page. The colours of cells stay.
+_IN_THE_DARK = {
+    'rect[width="100%"]': "fill: var(--paper)",
+    '[fill="#222222"]': "fill: var(--ink)",
+    '[fill="#566068"]': "fill: var(--soft)",
+    '[fill="#e9e5dc"]': "fill: var(--track)",
+    '[fill="#eef3f7"]': "fill: var(--sea)",
+    '[fill="#dcd9d2"]': "fill: var(--land)",
+    '[fill="#0072b2"]': "fill: #56b4e9",
+    '[fill="#d55e00"]': "fill: #f0915a",
+    '[stroke="#222222"]': "stroke: var(--ink)",
+    '[stroke="#b8c4cc"]': "stroke: var(--rim)",
+    '[stroke="#7d8589"]': "stroke: var(--coast)",
+}
 _STYLE = (
-    ".drawing { background: #fff; border-radius: 8px; overflow: hidden; padding: .5rem; }\n"
-    ".drawing svg { width: 100%; height: auto; }\n"
+    ".drawing { overflow-x: auto; }\n"
+    ".drawing svg { width: 100%; height: auto; border-radius: 8px; }\n"
+    # Shrunk to a phone its words could not be read: it keeps a size and scrolls.
+    "@media screen and (max-width: 48rem) { .drawing svg { width: 56rem; } }\n"
+    "@media screen and (prefers-color-scheme: dark) {\n"
+    + "".join(f"  .drawing {what} {{ {look}; }}\n" for what, look in _IN_THE_DARK.items())
+    + "}\n"
     ".numbers { width: 100%; border-collapse: collapse; font-size: .92rem; margin-top: .5rem; }\n"
     ".numbers th, .numbers td { padding: .22rem .4rem .22rem 0; text-align: right; font-weight: 400; }\n"
     ".numbers th:first-child, .numbers td:first-child { text-align: left; }\n"
@@ -179,7 +197,7 @@ def _compared_row(concept: ComparedConcept) -> tuple[str, ...]:
 
 
 def _drawing(drawn: Picture) -> str:
-    return f'<figure class="drawing">{drawn.svg}</figure>'
+    return f'<figure class="drawing" tabindex="0">{drawn.svg}</figure>'
 
 
 def _sheet(id: str, title: str, content: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -26,6 +26,9 @@ Bank = Annotated[
         show_default="the bank that ships",
     ),
 ]
+InRelease = Annotated[
+    str, typer.Option("--release", help="The release that may use them: name or directory.")
+]
 
 
 @app.command("list")
@@ -40,6 +43,7 @@ def list_(
         bool | None, typer.Option("--weak/--strong", help="Only concepts below, or above, the bar.")
     ] = None,
     bank: Bank = None,
+    release: InRelease = "base",
     as_json: AsJson = False,
 ) -> None:
     """List the concepts, where their directions come from and which are too weak to be shown."""
@@ -64,26 +68,31 @@ def list_(
     if as_json:
         print_json(rows)
         return
-    from rich.console import Console
-    from rich.table import Table
+    from whyhere.cli._output import print_table
 
-    table = Table("id", "name", "group", "direction", "agreement", "state", box=None, pad_edge=False)
+    used = _used_by(release) if bank is None else None
+    cells = []
     for row in rows:
         agreement = "-" if row["agreement"] is None else f"{row['agreement']:.2f}"
-        state = f"weak: {row['reason']}" if row["weak"] else "used" if row["direction"] else "not built"
-        table.add_row(row["id"], row["name"], row["group"], row["direction"] or "-", agreement, state)
-    Console(markup=False, highlight=False).print(table)
+        cells.append(
+            (row["id"], row["name"], row["group"], row["direction"] or "-", agreement, _state(row, used))
+        )
+    print_table(("id", "name", "group", "direction", "agreement", "state"), cells)
     if directions is None:
         typer.echo(f"{len(rows)} concepts, no directions yet: {NOT_BUILT.format(bank)}", err=True)
         return
-    used = sum(not row["weak"] for row in rows)
-    typer.echo(f"{len(rows)} concepts, {used} of them used", err=True)
+    strong = sum(not row["weak"] for row in rows)
+    by = ""
+    if used is not None:
+        by = f", {sum(row['id'] in used.ids for row in rows)} of them used by release {used.release}"
+    typer.echo(f"{len(rows)} concepts, {strong} with a usable direction{by}", err=True)
 
 
 @app.command()
 def show(
     name: Annotated[str, typer.Argument(metavar="CONCEPT", help="Id, name or synonym, such as souk.")],
     bank: Bank = None,
+    release: InRelease = "base",
     as_json: AsJson = False,
 ) -> None:
     """Show one concept: what it means, its words and prompts, and where its direction comes from."""
@@ -108,6 +117,10 @@ def show(
         typer.echo(f"direction: not built; {NOT_BUILT.format(bank)}")
         return
     _show_direction(direction)
+    if bank is None:
+        used = _used_by(release)
+        words = "uses it" if concept.id in used.ids else "does not use it: no map, no explanation names it"
+        typer.echo(f"release {used.release}: {words}")
 
 
 def _show_direction(direction: ConceptDirection) -> None:
@@ -133,7 +146,33 @@ def _show_direction(direction: ConceptDirection) -> None:
         typer.echo(f"  examples told from others: AUROC {direction.auroc:.2f} ({between}), held out in pairs")
     if direction.nearest:
         typer.echo(f"  nearest concept: {direction.nearest}, cosine {direction.nearest_cosine:.2f}")
-    typer.echo(f"  state: {'weak, never shown: ' + direction.reason if direction.weak else 'used'}")
+    typer.echo(f"  state: {'weak, never shown: ' + direction.reason if direction.weak else 'usable'}")
+
+
+class _Used(NamedTuple):
+    """The concepts of a release."""
+
+    release: str
+    ids: frozenset[str]
+
+
+def _used_by(release: str) -> _Used:
+    """Return which concepts a release uses: a direction that is good enough is not used by every release."""
+    from whyhere.concepts import read_labels
+    from whyhere.releases import resolve
+
+    found = resolve(release)
+    labels = read_labels(found.directory / "concepts.json")
+    return _Used(f"{found.name} {found.version}", frozenset(label.id for label in labels))
+
+
+def _state(row: dict[str, Any], used: _Used | None) -> str:
+    """Say of a row of the list whether the concept is used, and why not."""
+    if row["weak"]:
+        return f"weak: {row['reason']}"
+    if not row["direction"]:
+        return "not built"
+    return "usable" if used is None else "used" if row["id"] in used.ids else f"not in {used.release}"
 
 
 def _bank(path: Path | None) -> tuple[ConceptBank, tuple[ConceptDirection, ...] | None]:

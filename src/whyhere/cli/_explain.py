@@ -55,7 +55,7 @@ def explain(
     ] = True,
     top: Annotated[int, typer.Option(min=1, max=100, help="How many different places at most.")] = 5,
     region: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(metavar="REGION", help="Answer only inside, as for whyhere locate."),
     ] = None,
     hint: Annotated[

@@ -30,7 +30,7 @@ def locate(
         ),
     ] = None,
     region: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
             metavar="REGION",
             help="Answer only inside: a country, SOUTH,WEST,NORTH,EAST in degrees, or a GeoJSON file.",
@@ -123,10 +123,16 @@ def _format_of(format: str | None, output: Path | None, formats: Iterable[str]) 
     return format
 
 
-def _checked_region(region: str | None) -> Region | None:
+def _checked_region(regions: list[str] | None) -> Region | None:
     """Parse the region before anything slow happens."""
-    if region is None:
+    if not regions:
         return None
+    if len(regions) > 1:
+        given = " and ".join(f"--region {region}" for region in regions)
+        raise UsageError(
+            f"{given}: answers can be restricted to one region; a GeoJSON file may hold several areas"
+        )
+    (region,) = regions
     from whyhere.geo import parse_region
 
     return parse_region(region)

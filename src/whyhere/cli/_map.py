@@ -25,7 +25,7 @@ def map_(
         str | None, typer.Option(metavar="TEXT", help='Other words instead, such as "palm beach".')
     ] = None,
     region: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
             metavar="REGION",
             help="Only inside: a country, SOUTH,WEST,NORTH,EAST in degrees, or a GeoJSON file.",
@@ -50,12 +50,12 @@ def map_(
     From the embeddings of places alone. The table lists the highest places; the other formats have the map.
     """
     from whyhere.cli._atlas import checked_file, format_of, load, write
-    from whyhere.geo import parse_region
+    from whyhere.cli._locate import _checked_region
 
     if (concept is None) == (text is None):
         raise UsageError('name one concept, or give --text "WORDS" (`whyhere concepts list` shows concepts)')
     target, chosen = checked_file("--out", out), format_of(format, out, FORMATS)
-    inside = parse_region(region) if region is not None else None
+    inside = _checked_region(region)
     atlas = load(release)
     if concept is not None:
         found = atlas.map(concept, region=inside, resolution=resolution)

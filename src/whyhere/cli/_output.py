@@ -6,11 +6,13 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from whyhere.errors import UsageError
+
+_UNCUT = 10_000  # columns of a table that nobody looks at on a terminal
 
 
 def checked_target(option: str, target: Path | None, photos: Iterable[str]) -> Path | None:
@@ -85,6 +87,23 @@ def write_output(
         raise UsageError(f"{target}: cannot write it ({error.strerror})") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print a table, fitted to a terminal; piped to a program or a file, no cell is cut or wrapped.
+
+    The first column is what a row is called by: it is never cut.
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for number, heading in enumerate(headings):
+        table.add_column(heading, no_wrap=number == 0, overflow="ignore" if number == 0 else "fold")
+    for row in rows:
+        table.add_row(*row)
+    width = None if sys.stdout.isatty() else _UNCUT
+    Console(markup=False, highlight=False, width=width).print(table)  # a cell is text, not markup
 
 
 def _console() -> dict[str, Any]:

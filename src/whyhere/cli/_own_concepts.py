@@ -171,13 +171,15 @@ def _report(directions: Directions) -> dict[str, Any]:
 
 def _print_table(directions: Directions) -> None:
     """Print one line for each concept."""
-    from rich.console import Console
-    from rich.table import Table
+    from whyhere.cli._output import print_table
 
-    table = Table("id", "state", "direction", box=None, pad_edge=False)
-    for concept in directions.concepts:
-        table.add_row(concept.id, "weak" if concept.weak else "ok", _in_words(concept))
-    Console(markup=False, highlight=False).print(table)
+    print_table(
+        ("id", "state", "direction"),
+        [
+            (concept.id, "weak" if concept.weak else "ok", _in_words(concept))
+            for concept in directions.concepts
+        ],
+    )
 
 
 def _in_words(concept: ConceptDirection) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,6 +14,7 @@ from whyhere.errors import UsageError
 if TYPE_CHECKING:
     from whyhere.atlas import PlaceProfile
     from whyhere.cli._atlas import Pieces
+    from whyhere.geo import LatLon
 
 FORMATS = ("table", "json", "html", "svg", "png")
 SETTINGS = {"ignore_unknown_options": True}  # or -22.9 would be an option
@@ -23,7 +23,11 @@ SETTINGS = {"ignore_unknown_options": True}  # or -22.9 would be an option
 def place(
     position: Annotated[
         list[str],
-        typer.Argument(metavar="LAT LON", help="Latitude and longitude in degrees; LAT,LON is fine, too."),
+        typer.Argument(
+            metavar="PLACE",
+            help="Latitude and longitude as maps, cameras and gazetteers write them, a link to a map, or a "
+            "town.",
+        ),
     ],
     similar: Annotated[int, typer.Option(min=0, max=50, help="How many similar places to look for.")] = 5,
     concepts: Annotated[int, typer.Option(min=0, max=50, help="Concepts above and below in the table.")] = 8,
@@ -40,18 +44,14 @@ def place(
     """
     from whyhere.cli._atlas import checked_file, format_of, load, write
 
-    lat, lon = _position(position)
+    where = _position(position)
     target, report = checked_file("--out", out), checked_file("--html", html)
     if html is not None and report is None:
         raise UsageError(f"--html {html}: the page goes to a file; for standard output use --format html")
     if target is not None and target == report:
         raise UsageError("--out and --html name the same file; name two")
     chosen = format_of(format, out, FORMATS)
-    if not -90 <= lat <= 90:
-        raise UsageError(
-            f"latitude {lat:g} lies outside -90 to 90 degrees; are latitude and longitude swapped?"
-        )
-    found = load(release).place(lat, lon, similar=similar)
+    found = load(release).place(where.lat, where.lon, similar=similar)
     if found.far:
         far = f"the nearest place that {found.release} knows is {found.nearest_km:,.0f} km away"
         print(f"whyhere: {far}; the profile is an extrapolation", file=sys.stderr)
@@ -61,19 +61,17 @@ def place(
         print(f"Report: {report} (open it in a browser)", file=sys.stderr)
 
 
-def _position(words: list[str]) -> tuple[float, float]:
-    """Read "48.86 2.35", "48.86,2.35" or "48.86, 2.35"."""
-    from whyhere.cli._atlas import NUMBER, refuse_options
+def _position(words: list[str]) -> LatLon:
+    """Read a position or the name of a town, in one word or several."""
+    from whyhere.cli._atlas import refuse_options
+    from whyhere.geo import POSITIONS, find_town, read_position
 
-    parts = [part for part in re.split(r"[\s,]+", " ".join(words)) if part]
-    refuse_options(parts, meant="latitude or longitude")
-    if len(parts) != 2 or not all(NUMBER.fullmatch(part) for part in parts):
-        raise UsageError(
-            f"{' '.join(words)[:60]!r} is no position; write latitude and longitude in degrees, such as: "
-            "whyhere place 48.86 2.35"
-        )
-    lat, lon = (float(part.replace("\u2212", "-")) for part in parts)
-    return lat, lon
+    refuse_options(words, meant="latitude or longitude")
+    text = " ".join(words)
+    found = read_position(text) or find_town(text)
+    if found is None:
+        raise UsageError(f"{text[:60]!r} is no position, and no town is called so; positions: {POSITIONS}")
+    return found
 
 
 def _content(found: PlaceProfile, format: str, concepts: int) -> Pieces | bytes:

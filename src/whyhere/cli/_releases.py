@@ -30,15 +30,15 @@ def list_(as_json: AsJson = False) -> None:
     if as_json:
         _print_json(rows)
         return
-    from rich.console import Console
-    from rich.table import Table
+    from whyhere.cli._output import print_table
 
-    table = Table("name", "version", "state", "size", "summary", box=None, pad_edge=False)
-    for row in rows:
-        table.add_row(
-            row["name"], row["version"], row["state"], _megabytes(row["bytes"]), row["card"]["summary"]
-        )
-    Console(markup=False, highlight=False).print(table)  # a summary is text, not markup
+    print_table(
+        ("name", "version", "state", "size", "summary"),
+        [
+            (row["name"], row["version"], row["state"], _megabytes(row["bytes"]), row["card"]["summary"])
+            for row in rows
+        ],
+    )
 
 
 @app.command()

@@ -15,7 +15,7 @@ from whyhere.concepts._directions import (
     load_directions,
     save_directions,
 )
-from whyhere.concepts._find import find_concept
+from whyhere.concepts._find import find_concept, unknown_concept
 from whyhere.concepts._labels import EVIDENCE, ConceptLabel, read_labels
 from whyhere.concepts._own_bank import OwnBank, read_own_bank
 from whyhere.concepts._own_build import OwnMaterial, build_own_directions
@@ -47,4 +47,5 @@ __all__ = [
     "read_labels",
     "read_own_bank",
     "save_directions",
+    "unknown_concept",
 ]

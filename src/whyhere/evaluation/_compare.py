@@ -60,6 +60,7 @@ class Comparison:
         closer: Photos on which the first is nearer to the truth.
         equal: Photos on which both are equally near, or neither answers.
         farther: Photos on which the second is nearer.
+        answered_by_both: Photos that both answered with a position, which "mean km" counts.
         resamples: Bootstrap sets.
     """
 
@@ -70,6 +71,7 @@ class Comparison:
     closer: int
     equal: int
     farther: int
+    answered_by_both: int
     resamples: int
 
     def to_dict(self) -> dict[str, Any]:
@@ -83,6 +85,7 @@ class Comparison:
                 "closer": self.closer,
                 "equal": self.equal,
                 "farther": self.farther,
+                "answered_by_both": self.answered_by_both,
                 "bootstrap": {"resamples": self.resamples, "interval": 0.95, "paired": True},
             }
         )
@@ -154,5 +157,6 @@ def compare(first: Evaluation, second: Evaluation, *, seed: int = 0) -> Comparis
         int(((a_km < b_km) & ~equal).sum()),
         int(equal.sum()),
         int(((a_km > b_km) & ~equal).sum()),
+        int(both.sum()),
         resamples_for(len(pairs)),
     )

@@ -77,15 +77,19 @@ def _accuracy(evaluation: Evaluation, against: Evaluation | None) -> Iterator[st
 
 def _comparison(comparison: Comparison) -> Iterator[str]:
     first, second = _text(comparison.first), _text(comparison.second)
+    both = f", and the mean the {comparison.answered_by_both:,} that both answered"
     yield f"## {first} against {second}\n"
     yield (
         f"{comparison.photos:,} photos. {first} is nearer to the truth on {comparison.closer:,}, {second} on "
         f"{comparison.farther:,}, equally near {comparison.equal:,}. Differences are first less second, on "
-        "the same resampled photos; a difference is clear where its interval leaves out 0.\n"
+        "the same resampled photos; a difference is clear where its interval leaves out 0. Figures count "
+        f"these photos alone{both}, so that they may differ from those above.\n"
     )
     yield from _header(["figure", first, second, "difference", "clear"])
     for name, figure in comparison.figures.items():
         title = f"% within {name}" if name in _DISTANCES else "% country right" if name == "country" else name
+        if name == "mean km":
+            title = f"mean km ({comparison.answered_by_both:,} photos)"
         clear = "yes" if figure.resolved else "no"
         yield _row([title, _number(figure.first), _number(figure.second), _figure(figure.difference), clear])
     yield ""

@@ -6,10 +6,9 @@ places afterwards is the release's own alignment, so the effect is the model's, 
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whyhere.alignment import ImageCode
-from whyhere.concepts import ConceptLabel, find_concept
+from whyhere.concepts import ConceptLabel, find_concept, unknown_concept
 from whyhere.errors import UsageError
 from whyhere.explain._plain import plain_fields
 
@@ -170,7 +169,7 @@ def plan(
     for name, value in (set_ or {}).items():
         column = find_concept(name, labels)
         if column is None:
-            raise _unknown("concept", name, _concept_names(labels))
+            raise _unknown("concept", name, labels)
         if not math.isfinite(value):
             raise UsageError(f"the strength of {labels[column].name!r} must be a finite number, not {value}")
         if column in zeroed or column in values:
@@ -203,7 +202,7 @@ def _columns(name: str, labels: Sequence[ConceptLabel]) -> list[int]:
         column = find_concept(name, labels)
         if column is not None:
             return [column]
-        raise _unknown("concept or group", name, _concept_names(labels) | _group_names(labels))
+        raise _unknown("concept or group", name, labels, _group_names(labels))
     return [column for column, label in enumerate(labels) if label.group == group]
 
 
@@ -219,22 +218,13 @@ def _known_group(name: str, labels: Sequence[ConceptLabel]) -> str:
     return group
 
 
-def _concept_names(labels: Sequence[ConceptLabel]) -> set[str]:
-    return {label.id for label in labels}
-
-
 def _group_names(labels: Sequence[ConceptLabel]) -> set[str]:
     return {label.group for label in labels}
 
 
-def _unknown(kind: str, name: str, known: set[str]) -> UsageError:
-    wanted = _plain(name)
-    near = sorted(other for other in known if len(wanted) > 2 and wanted in _plain(other))
-    plain = {_plain(other): other for other in sorted(known)}
-    near += [plain[match] for match in difflib.get_close_matches(wanted[:60], plain, n=3, cutoff=0.7)]
-    near = list(dict.fromkeys(near))[:5]
-    hint = f"; did you mean {', '.join(near)}?" if near else ""
-    return UsageError(f"no {kind} of this release is called {name!r}{hint} (see `whyhere concepts list`)")
+def _unknown(kind: str, name: str, labels: Sequence[ConceptLabel], groups: Iterable[str] = ()) -> UsageError:
+    meant = unknown_concept(name, labels, others=groups)
+    return UsageError(f"no {kind} of this release is called {name!r}{meant} (see `whyhere concepts list`)")
 
 
 def _plain(name: str) -> str:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import re
-import string
-import unicodedata
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,25 +12,19 @@ from whyhere.errors import UsageError
 from whyhere.geo import (
     LatLon,
     Region,
-    countries,
-    find_country,
+    find_town,
     parse_region,
     place_name,
+    read_position,
     unit_vectors,
     vector_distance_km,
 )
 
-if TYPE_CHECKING:
-    from whyhere.geo._gazetteer import Gazetteer
-
 ACCEPTED = (
-    "a place is the number of an answer (2), LAT,LON in degrees (48.86,2.35), a country, a box "
+    "a place is the number of an answer (2), a position as maps write it (48.86,2.35), a country, a box "
     "SOUTH,WEST,NORTH,EAST, a GeoJSON file, or a town (Paris or Springfield, Illinois)"
 )
-_NUMBER = r"[-+\u2212]?(?:\d+\.?\d*|\.\d+)"
-_POSITION = re.compile(rf"({_NUMBER})(?:\s*,\s*|\s+)({_NUMBER})", re.ASCII)
 _FIRST_LOOK = 512
-_PLAIN_INITIALS = (string.ascii_letters + string.digits).encode()
 _RANK = re.compile(r"\d{1,3}", re.ASCII)
 _AREA = re.compile(r"[\[{]|.*\.(geo)?json$|[-+\u2212.\d\s,]+$", re.IGNORECASE | re.DOTALL)
 
@@ -94,9 +85,10 @@ def parse_where(where: str | int | LatLon | tuple[float, float] | Region | Where
     """Understand a place.
 
     Args:
-        where: Number of an answer, a position (`LatLon`, a pair of latitude and longitude, or such text),
-            a `Region` or what `parse_region` understands, or the name of a town, with its region or country
-            after a comma where there are several; the largest town of that name is meant.
+        where: Number of an answer, a position (`LatLon`, a pair of latitude and longitude, or what
+            `read_position` understands), a `Region` or what `parse_region` understands, or the name of a
+            town, with its region or country after a comma where there are several; the largest town of that
+            name is meant.
 
     Raises:
         UsageError: It is none of these.
@@ -120,9 +112,8 @@ def parse_where(where: str | int | LatLon | tuple[float, float] | Region | Where
         if int(text) < 1:
             raise UsageError("answers are numbered from 1")
         return Where(f"answer {int(text)}", rank=int(text))
-    if found := _POSITION.fullmatch(text):
-        lat, lon = (float(number.replace("\u2212", "-")) for number in found.groups())
-        return Where(f"{lat:g}, {lon:g}", position=_position(lat, lon))
+    if (position := read_position(text)) is not None:
+        return Where(f"{position.lat:g}, {position.lon:g}", position=position)
     try:
         region = parse_region(text)
     except UsageError:
@@ -130,7 +121,7 @@ def parse_where(where: str | int | LatLon | tuple[float, float] | Region | Where
             raise
     else:
         return Where(region.name, region=region)
-    town = _town(text)
+    town = find_town(text)
     if town is None:
         raise UsageError(f"no country or town is called {text[:60]!r}; {ACCEPTED}")
     return Where(str(place_name(town.lat, town.lon)), position=town)
@@ -141,55 +132,3 @@ def _position(lat: float, lon: float) -> LatLon:
         return LatLon(lat, lon)
     except ValueError as error:
         raise UsageError(str(error)) from error
-
-
-def _town(text: str) -> LatLon | None:
-    """Return the most populous town of that name, else of a name that begins with it."""
-    from whyhere.geo._gazetteer import gazetteer
-
-    name, *within = (_plain(part) for part in text.split(","))
-    if not name:
-        return None
-    table = gazetteer()
-    names = {row: _plain(table.name(row)) for row in _may_begin(table, name[0])}
-    equal = [row for row, known in names.items() if known == name]
-    longer = [row for row, known in names.items() if known.startswith(f"{name} ")]
-    for rows in (equal, longer):
-        there = [row for row in rows if all(_lies_in(row, part) for part in within if part != name)]
-        if there:
-            best = max(there, key=lambda row: int(table.population[row]))
-            return LatLon(float(table.lat[best]), float(table.lon[best]))
-    return None
-
-
-def _may_begin(table: Gazetteer, letter: str) -> list[int]:
-    """Return the places whose name may begin with a letter: folding all names takes a third of a second."""
-    initials = np.frombuffer(table._names + b"\0", np.uint8)[table._name_at[:-1]]
-    # What is no ASCII letter or digit may be an accented letter, or punctuation before the letter.
-    other = ~np.isin(initials, np.frombuffer(_PLAIN_INITIALS, np.uint8))
-    wanted = (initials == ord(letter)) | (initials == ord(letter.upper())) if letter.isascii() else other
-    return np.flatnonzero(wanted | other).tolist()
-
-
-def _lies_in(row: int, part: str) -> bool:
-    """Tell whether a town lies in the region or country of that name."""
-    from whyhere.geo._gazetteer import gazetteer
-
-    table = gazetteer()
-    admin1 = table.admin1(row) or ""
-    initials = "".join(word[0] for word in admin1.split() if word[0].isupper())  # D.C., NY, BC
-    if part == _plain(admin1) or (len(initials) > 1 and part.replace(" ", "") == _plain(initials)):
-        return True
-    try:
-        return find_country(part).code == countries()[str(table.country[row])].code
-    except UsageError:
-        return False
-
-
-def _plain(text: str) -> str:
-    """Fold case, accents and punctuation away."""
-    if text.isascii() and text.isalpha():  # nine names in ten: folding all of them must not take a second
-        return text.lower()
-    if not text.isascii():
-        text = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
-    return " ".join(re.sub(r"[\W_]+", " ", text.casefold()).split())

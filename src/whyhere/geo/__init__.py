@@ -18,6 +18,7 @@ from whyhere.geo._countries import COASTAL_KM, Country, countries, country_codes
 from whyhere.geo._latlon import LatLon
 from whyhere.geo._place_name import PlaceName
 from whyhere.geo._places import place_name, place_names
+from whyhere.geo._position import POSITIONS, read_position
 from whyhere.geo._regions import Region, parse_region
 from whyhere.geo._sphere import (
     EARTH_RADIUS_KM,
@@ -27,10 +28,12 @@ from whyhere.geo._sphere import (
     vector_distance_km,
     wrap_lon,
 )
+from whyhere.geo._towns import find_town
 
 __all__ = [
     "COASTAL_KM",
     "EARTH_RADIUS_KM",
+    "POSITIONS",
     "Basemap",
     "Country",
     "LatLon",
@@ -47,11 +50,13 @@ __all__ = [
     "countries",
     "country_codes",
     "find_country",
+    "find_town",
     "great_circle_km",
     "lat_lon_of",
     "parse_region",
     "place_name",
     "place_names",
+    "read_position",
     "unit_vectors",
     "vector_distance_km",
     "wrap_lon",

@@ -20,6 +20,8 @@ PHOTO_SUFFIXES: Final = (
 )  # fmt: skip
 """Suffixes, in lower case, that make a file in a directory a photo. A file named outright needs none."""
 
+_ADDRESS: Final = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+
 
 @dataclass(frozen=True, slots=True)
 class StdinPhoto:
@@ -66,6 +68,11 @@ def find_photos(
                 else (_stdin_photo(stdin))
             )
             stdin_used = True
+        elif _ADDRESS.match(text) and not os.path.lexists(text):
+            yield PhotoError(
+                text,
+                "this is a web address, and whyhere never fetches anything; save the photo and name its file",
+            )
         elif os.path.isdir(text):  # noqa: PTH112 - Path("") would be the current directory
             yield from _in_directory(Path(text), recursive=recursive)
         else:

@@ -21,7 +21,8 @@ COLOURS = {
     CONTROLS[1]: "#000000",
 }
 _FONT = 'font-family="system-ui, sans-serif" font-size="12"'
-_LEFT, _PANEL, _GAP, _TOP, _ROW = 110, 290, 30, 66, 8
+_LEFT, _PANEL, _GAP, _TOP, _ROW = 110, 290, 30, 56, 8
+_LETTER = 7.4  # room for a letter: fonts differ, and none may push a name out of the picture
 
 
 def plots(report: ProbeReport) -> dict[str, str]:
@@ -44,16 +45,16 @@ def _scores(report: ProbeReport, probe: str) -> str:
     splits = [split for name, split in report.panels() if name == probe]
     names, rows = report.grid(probe, splits[0])
     band = _ROW * len(names) + 10
-    height = _TOP + band * len(rows) + 34
+    bottom = _TOP + band * len(rows) + 34
     width = _LEFT + len(splits) * (_PANEL + _GAP)
     lowest = min(0.0, *(s.value.low for s in report.scores if s.probe == probe and s.value.low > -0.5))
-    parts = [*_legend(names)]
+    parts, height = _legend(names, bottom, width)
     for column, split in enumerate(splits):
         left = _LEFT + column * (_PANEL + _GAP)
         _, rows = report.grid(probe, split)
         tops = [_TOP + number * band for number in range(len(rows))]
         parts += [_rect(left, top, _PANEL, band, "#f4f4f4") for top in tops[1::2]]
-        parts += _axis(left, height - 34, lowest, 1.0, SPLITS[split])
+        parts += _axis(left, bottom - 34, lowest, 1.0, SPLITS[split])
         for top, (task, row) in zip(tops, rows.items(), strict=True):
             if column == 0:
                 parts.append(_text(_LEFT - 8, top + band / 2, task[:16], anchor="end"))
@@ -68,14 +69,14 @@ def _kept(report: ProbeReport) -> str:
     panels = report.panels()
     names = list(dict.fromkeys(kept.features for kept in report.kept))
     band = 14 * len(names) + 12
-    height = _TOP + band * len(panels) + 34
+    bottom = _TOP + band * len(panels) + 34
     low = min(0.5, *(kept.share.low for kept in report.kept))
     high = max(1.05, *(kept.share.high for kept in report.kept))
     width = _LEFT + 2 * _PANEL + _GAP
-    axis = _axis(_LEFT, height - 34, low, high, "share of the embedding's mean score", width=2 * _PANEL)
-    parts = [*_legend(names), *axis]
+    parts, height = _legend(names, bottom, width)
+    parts += _axis(_LEFT, bottom - 34, low, high, "share of the embedding's mean score", width=2 * _PANEL)
     x = _LEFT + (BAR - low) / (high - low) * 2 * _PANEL
-    parts.append(f'<path d="M{x:.1f} {_TOP}V{height - 34}" stroke="#d00" stroke-dasharray="4 3"/>')
+    parts.append(f'<path d="M{x:.1f} {_TOP}V{bottom - 34}" stroke="#d00" stroke-dasharray="4 3"/>')
     parts.append(_text(x, _TOP - 4, f"{100 * BAR:.0f} %", anchor="middle"))
     for number, (probe, split) in enumerate(panels):
         top = _TOP + number * band
@@ -120,14 +121,18 @@ def _axis(
     return parts
 
 
-def _legend(names: Sequence[str]) -> list[str]:
-    """Names beside their colours, along the top."""
-    parts, x = [], 12.0
+def _legend(names: Sequence[str], top: float, width: float) -> tuple[list[str], float]:
+    """Names beside their colours, below the axis, in as many lines as they need; also where they end."""
+    parts: list[str] = []
+    x, y = 12.0, top + 10.0
     for name in names:
-        parts.append(f'<circle cx="{x:.1f}" cy="28" r="4" fill="{COLOURS.get(name, "#000")}"/>')
-        parts.append(_text(x + 8, 28, name))
-        x += 22 + 6.6 * len(name)
-    return parts
+        room = 22 + _LETTER * len(name)
+        if x > 12 and x + room > width:
+            x, y = 12.0, y + 18
+        parts.append(f'<circle cx="{x:.1f}" cy="{y:.0f}" r="4" fill="{COLOURS.get(name, "#000")}"/>')
+        parts.append(_text(x + 8, y, name))
+        x += room
+    return parts, y + 14
 
 
 def _text(x: float, y: float, text: str, *, anchor: str = "start", weight: str = "normal") -> str:

@@ -138,7 +138,7 @@ class _Table:
             scale = _Scale(largest, min(names, _NAME_MAX, self.width - _INDENT - _LABEL - 16), decimals)
             self.side("for", supporting, scale, "cyan")
             self.side("against", opposing, scale, "magenta")
-            if not supporting and not opposing:
+            if self.concepts and not supporting and not opposing:
                 self.line((" " * _INDENT + "no named concept spoke for or against it", "dim"))
             rest = (
                 f"unnamed remainder {signed(answer.remainder, decimals)} of score {answer.score:.{decimals}f}"
