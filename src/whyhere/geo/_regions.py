@@ -1,4 +1,4 @@
-"""Regions that answers can be restricted to: a country, a box, an area from GeoJSON."""
+"""Regions that answers can be restricted to: countries, areas of them, their units, a box, GeoJSON."""
 
 from __future__ import annotations
 
@@ -11,17 +11,21 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from whyhere.errors import UsageError
-from whyhere.geo._countries import checked_positions, country_codes, find_country
+from whyhere.geo._areas import find_area, in_area
+from whyhere.geo._countries import _by_name, _plain, checked_positions, country_codes, find_country
 from whyhere.geo._geojson import read_polygons
 from whyhere.geo._rings import FULL_TURN, unwrap_ring, whole_turns
+from whyhere.geo._units import Unit, find_unit, in_unit, is_constituent
 
 if TYPE_CHECKING:
     import shapely
 
 ACCEPTED = (
-    "a region is a country (FR, FRA or France), a box SOUTH,WEST,NORTH,EAST in degrees (latitude first; "
-    "-20,175,-12,-178 crosses the date line), a GeoJSON file, or GeoJSON text"
+    "a region is a country (FR, FRA or France), a continent or area (Europe, Balkans), a state or province "
+    "(Bavaria; Georgia, US), several of these (FR,DE), a box SOUTH,WEST,NORTH,EAST in degrees (latitude "
+    "first; -20,175,-12,-178 crosses the date line), a GeoJSON file, or GeoJSON text"
 )
+_LONGEST_LIST = 2000  # characters
 _SLACK_DEG = 1e-9  # wrapping moves a longitude by rounding errors; a box keeps its own edge
 _NUMBER = r"\s*[-+\u2212]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d{1,3})?\s*"
 _BOX = re.compile(rf"{_NUMBER}(?:,{_NUMBER}){{3}}", re.ASCII)
@@ -62,7 +66,7 @@ class Region:
         return self._shape.contains(*checked_positions(lat, lon))
 
     def to_dict(self) -> dict[str, Any]:
-        """Return name and shape as plain JSON: `country_code`, `box` or `geometry`."""
+        """Return name and shape as JSON: `country_code`, `area`, `unit`, `regions`, `box` or `geometry`."""
         return {"name": self.name, **self._shape.to_dict()}
 
 
@@ -75,6 +79,48 @@ class _CountryShape:
 
     def to_dict(self) -> dict[str, Any]:
         return {"country_code": self.code}
+
+
+@dataclass(frozen=True, slots=True)
+class _NamedAreaShape:
+    name: str
+
+    def contains(self, lat: NDArray[np.float64], lon: NDArray[np.float64]) -> NDArray[np.bool_]:
+        return in_area(self.name, _codes(lat, lon), lon)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"area": self.name}
+
+
+@dataclass(frozen=True, slots=True)
+class _UnitShape:
+    unit: Unit
+
+    def contains(self, lat: NDArray[np.float64], lon: NDArray[np.float64]) -> NDArray[np.bool_]:
+        return in_unit(self.unit, lat, lon, _codes(lat, lon))
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"unit": {"name": self.unit.name, "country_code": self.unit.country_code}}
+
+
+@dataclass(frozen=True, slots=True)
+class _SeveralShape:
+    regions: tuple[Region, ...]
+
+    def contains(self, lat: NDArray[np.float64], lon: NDArray[np.float64]) -> NDArray[np.bool_]:
+        inside = np.zeros(len(lat), bool)
+        for region in self.regions:
+            inside |= region.contains(lat, lon)
+        return inside
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"regions": [region.to_dict() for region in self.regions]}
+
+
+def _codes(lat: NDArray[np.float64], lon: NDArray[np.float64]) -> NDArray[np.object_]:
+    codes = np.empty(len(lat), object)
+    codes[:] = country_codes(lat, lon)
+    return codes
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +183,11 @@ def parse_region(text: str) -> Region:
     """Understand what a user writes for `--region`.
 
     Args:
-        text: Alpha-2 or alpha-3 code or English name of a country, `SOUTH,WEST,NORTH,EAST` in degrees,
-            the path of a GeoJSON file, or GeoJSON text.
+        text: Alpha-2 or alpha-3 code or English name of a country; a continent or an area such as "Balkans";
+            a first-level unit such as "Bavaria", with its country after a comma where several have one of
+            that name; several of these with commas or semicolons between them; `SOUTH,WEST,NORTH,EAST` in
+            degrees; the path of a GeoJSON file; or GeoJSON text. A country wins over an area, and both over
+            a unit of that name; England, Scotland, Wales and Northern Ireland are units.
 
     Returns:
         The region.
@@ -155,19 +204,55 @@ def parse_region(text: str) -> Region:
         return _area(text, source="the GeoJSON given", name="area")
     if _BOX.fullmatch(text):
         return _box(text)
-    try:
-        country = find_country(text)
-    except UsageError as error:
-        path = _file(text)
-        if path is None:
-            raise UsageError(f"{error}; {ACCEPTED}") from error
-    else:
-        return Region(country.name, _CountryShape(country.code))
+    if region := _named(text):
+        return region
+    path = _file(text)
+    if path is None:
+        raise _unknown(text)
     try:
         content = path.read_text(encoding="utf-8-sig")
     except (OSError, ValueError) as error:
         raise UsageError(f"cannot read the region file {text}: {error}") from error
     return _area(content, source=text, name=path.stem)
+
+
+def _named(text: str) -> Region | None:
+    """The country, area, unit, or several of them that are called so, or None."""
+    if len(text) > _LONGEST_LIST:
+        return None
+    if ";" not in text and (region := _one(text)) is not None:
+        return region
+    parts = [part.strip() for part in re.split(r";" if ";" in text else r",", text)]
+    if len(parts) < 2:
+        return None
+    found = [_one(part) for part in parts if part]
+    regions = tuple(region for region in found if region is not None)
+    if len(regions) < len(found) or not found:
+        return None
+    return Region(", ".join(region.name for region in regions), _SeveralShape(regions))
+
+
+def _one(text: str) -> Region | None:
+    if is_constituent(text) and (unit := find_unit(text)) is not None:
+        return Region(str(unit), _UnitShape(unit))
+    if _plain(text) in _by_name():  # find_country looks for near spellings, which takes long
+        country = find_country(text)
+        return Region(country.name, _CountryShape(country.code))
+    if (area := find_area(text)) is not None:
+        return Region(area, _NamedAreaShape(area))
+    unit = find_unit(text)
+    return None if unit is None else Region(str(unit), _UnitShape(unit))
+
+
+def _unknown(text: str) -> UsageError:
+    """Say what is not known: the part of a list that is not, or the whole."""
+    parts = [part.strip() for part in re.split(r"[;,]", text[:_LONGEST_LIST])]
+    missing = [part for part in parts if part and _one(part) is None]
+    try:
+        find_country(missing[0] if missing and len(missing) < len(parts) else text)
+    except UsageError as error:
+        return UsageError(f"{error}; {ACCEPTED}")
+    return UsageError(f"no region is called {text[:60]!r}; {ACCEPTED}")
 
 
 def _file(text: str) -> Path | None:
