@@ -19,7 +19,8 @@ MAY_IMPORT = {
     "geo": {"errors"},
     "concepts": {"errors"},
     "references": {"errors", "_ranks", "geo", "concepts"},
-    "prediction": {"geo"},
+    "prediction": {"geo", "reasons"},
+    "reasons": set(),
     "picture": {"errors"},
     "images": {"errors", "geo"},
     "encoders": {"errors", "geo", "images"},
@@ -31,6 +32,7 @@ MAY_IMPORT = {
     "explain": {
         "errors",
         "picture",
+        "reasons",
         "geo",
         "concepts",
         "prediction",
@@ -40,7 +42,7 @@ MAY_IMPORT = {
         "alignment",
         "ranking",
     },
-    "report": {"errors", "picture", "geo", "prediction", "explain"},
+    "report": {"errors", "picture", "geo", "prediction", "reasons", "explain"},
     "releases": {"errors", "_file_lock", "geo", "concepts", "prediction", "encoders", "gallery", "alignment"},
 }
 # These sit on top. Nothing needs training, evaluation or probing to locate a photo.

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from whyhere.geo import LatLon, PlaceName
+from whyhere.reasons import Reasons, reasons_of
 
 
 def shown_as(name: str, strength: float, evidence: str = "") -> str:
@@ -38,6 +39,8 @@ class ConceptContribution:
             the concept than usual.
         evidence: Whether open maps confirm what the concept does: "confirmed", "undecided", "contradicted",
             "untested" where there is no map of it, or "" where the release was not put to the test.
+        meaning: Where the release has the concept by its own map, "mostly Norway and Alaska"; "" where nobody
+            asked.
     """
 
     id: str
@@ -46,6 +49,7 @@ class ConceptContribution:
     contribution: float
     strength: float = 1.0
     evidence: str = ""
+    meaning: str = ""
 
     @property
     def shown_as(self) -> str:
@@ -96,6 +100,11 @@ class Answer:
     concepts: tuple[ConceptContribution, ...]
     remainder: float
 
+    @property
+    def reasons(self) -> Reasons[ConceptContribution]:
+        """The concepts sorted for people, what the photo shows first: the order in which every format tells."""
+        return reasons_of(self.concepts, remainder=self.remainder)
+
     def supporting(self, limit: int) -> tuple[ConceptContribution, ...]:
         """Return at most `limit` concepts that speak for the place, the strongest first."""
         return tuple(concept for concept in self.concepts[:limit] if concept.contribution > 0)
@@ -116,6 +125,7 @@ class Answer:
             "score": self.score,
             "concepts": [concept.to_dict() for concept in self.concepts],
             "remainder": self.remainder,
+            "rests_on": list(self.reasons.rests_on),
         }
 
 
@@ -265,6 +275,15 @@ class Prediction:
         """Probability of all that `countries` does not list; the two add up to 1."""
         return max(0.0, 1.0 - sum(country.probability for country in self.countries))
 
+    def meanings(self, limit: int = 5) -> dict[str, str]:
+        """Return by id where the release has the concepts told first, `limit` for each answer, as many against.
+
+        "mostly Norway and Alaska": from the release's own map of the concept, not from the photo.
+        """
+        sorted_for_people = [answer.reasons for answer in self.answers]
+        told = (c for r in sorted_for_people for c in (*r.speaking[:limit], *r.against[:limit]))
+        return {concept.id: concept.meaning for concept in told if concept.meaning}
+
     def to_dict(self) -> dict[str, Any]:
         """Return the prediction in its stable JSON form, without surface and thumbnail."""
         return {
@@ -276,6 +295,7 @@ class Prediction:
             "countries": [country.to_dict() for country in self.countries],
             "other_countries": self.other_countries,
             "answers": [answer.to_dict() for answer in self.answers],
+            "meanings": [{"id": id, "meaning": text} for id, text in self.meanings().items()],
         }
 
 

@@ -106,7 +106,7 @@ def test_each_answer_says_where_how_likely_and_why(tree, everything):
             (section,) = tree.xpath(f"//section[@id='p{number}-a{answer.rank}']")
             text = text_of(section)
             assert f"{answer.lat + 0.0:.3f}, {answer.lon:.3f}" in text
-            for concept in (*answer.supporting(LISTED), *answer.opposing(LISTED)):
+            for concept in (*answer.reasons.speaking[:LISTED], *answer.reasons.against[:LISTED]):
                 assert printable(concept.name) in text
                 assert printable(concept.group) in text
 

@@ -54,7 +54,7 @@ def test_a_reader_finds_all_that_was_promised(kauai, card):
     for answer in kauai.answers:
         assert f"{answer.lat:.3f}, {answer.lon:.3f}" in text
         assert f"unnamed remainder +0.118 of score {answer.score:.3f}" in text
-        for concept in (*answer.supporting(3), *answer.opposing(3)):
+        for concept in (*answer.reasons.speaking[:3], *answer.reasons.against[:3]):
             assert re.search(
                 rf"{re.escape(concept.shown_as)} +[+]?{concept.contribution:.3f}  [█▏▎▍▌▋▊▉▒]", text
             )

@@ -12,6 +12,7 @@ from whyhere.explain._intervene import Change
 from whyhere.explain._plain import plain_fields
 from whyhere.geo import PlaceName
 from whyhere.prediction import Answer, ConceptContribution, Prediction, shown_as
+from whyhere.reasons import Reasons, reasons_of
 
 if TYPE_CHECKING:
     from whyhere.picture import Picture
@@ -75,9 +76,14 @@ class PlaceParts:
         parts = (concept for group in self.groups for concept in group.concepts)
         return tuple(sorted(parts, key=lambda concept: -concept.contribution))
 
+    @property
+    def reasons(self) -> Reasons[ConceptContribution]:
+        """The concepts sorted for people; see `Answer.reasons`."""
+        return reasons_of(self.concepts, remainder=self.remainder)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain values."""
-        return plain_fields(self)
+        return {**plain_fields(self), "rests_on": list(self.reasons.rests_on)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,6 +278,9 @@ class Explanation:
         return chart(self)
 
 
+_OF_HERE = ("concepts", "remainder", "rests_on")
+
+
 def _answer(answer: Answer) -> dict[str, Any]:
     """Return an answer without its concepts; `here` has those that matter."""
-    return {key: value for key, value in answer.to_dict().items() if key not in ("concepts", "remainder")}
+    return {key: value for key, value in answer.to_dict().items() if key not in _OF_HERE}

@@ -9,6 +9,7 @@ from html import escape
 from whyhere.prediction import Answer, ConceptContribution, Prediction
 from whyhere.report._inset_svg import inset_map
 from whyhere.report._map_svg import Pin
+from whyhere.report._reasons import absent_text, cautions, shared_concepts, unconfirmed_text
 from whyhere.report._surface import Surface
 from whyhere.report._svg import number
 from whyhere.report._text import (
@@ -89,16 +90,21 @@ def answer_section(
         f'<p class="facts"><span><b>{escape(percent(answer.probability))}</b> within '
         f"{kilometres(answer.radius_km)}</span>"
         f'<span class="spot">{coordinates(answer.lat, answer.lon)}</span></p>'
-        f'<div class="evidence">{chart}{_table(answer, scale)}</div>{_equation(answer, scale)}'
-        f"{_everything(answer, scale)}</section>"
+        f'<div class="evidence">{chart}{_table(prediction, answer, scale)}</div>{_equation(answer, scale)}'
+        f"{_cautions(answer)}{_everything(answer, scale)}</section>"
     )
 
 
-def _table(answer: Answer, scale: BarScale) -> str:
-    supporting, opposing = answer.supporting(LISTED), answer.opposing(LISTED)
+def _table(prediction: Prediction, answer: Answer, scale: BarScale) -> str:
+    reasons = answer.reasons
+    common = {row[0].id for row in shared_concepts(prediction, LISTED)}
+    together = [concept for concept in reasons.speaking if concept.id in common]
+    supporting = [concept for concept in reasons.speaking if concept.id not in common][:LISTED]
+    opposing = reasons.against[:LISTED]
     body = ""
     for kind, label, concepts in (
-        ("for", "Speaks for it", supporting),
+        ("for", f"Speaks for it, as for all {len(prediction.answers)} places", together),
+        ("for", "Speaks for it" + (" and not for all of them" if together else ""), supporting),
         ("against", "Speaks against it", opposing),
     ):
         if concepts:
@@ -107,10 +113,18 @@ def _table(answer: Answer, scale: BarScale) -> str:
                 f'<tbody class="side {kind}"><tr><th colspan="3" scope="rowgroup">{label}</th></tr></tbody>'
                 f"<tbody>{rows}</tbody>"
             )
-    listed = sum(concept.contribution for concept in (*supporting, *opposing))
-    others = len(answer.concepts) - len(supporting) - len(opposing)
+    told = (*together, *supporting, *opposing, *reasons.absent, *reasons.unconfirmed)
+    listed = sum(concept.contribution for concept in told)
+    others = len(answer.concepts) - len(told)
     named = sum(concept.contribution for concept in answer.concepts)
-    rest = ""
+    rest = "".join(
+        _folded_row(text)
+        for text in (
+            absent_text(reasons, scale.decimals, minus=_MINUS),
+            unconfirmed_text(reasons, scale.decimals, minus=_MINUS),
+        )
+        if text
+    )
     if others:
         label = "one other concept" if others == 1 else f"{others} other concepts"
         rest += _sum_row(label, named - listed, scale)
@@ -124,10 +138,23 @@ def _table(answer: Answer, scale: BarScale) -> str:
     )
 
 
+def _folded_row(text: str) -> str:
+    """Return a row for several concepts together: "Less than usual: snow and fjord (+0.031)"."""
+    label, _, value = text.rpartition(" (")
+    return (
+        f'<tr class="rest"><th scope="row" colspan="2">{escape(label)}</th>'
+        f'<td class="value">{escape(value.removesuffix(")"))}</td></tr>'
+    )
+
+
+def _cautions(answer: Answer) -> str:
+    return "".join(f'<p class="note">{escape(text)}</p>' for text in cautions(answer.reasons))
+
+
 def _row(concept: ConceptContribution, scale: BarScale) -> str:
     return (
         f'<tr class="bar"><th scope="row" class="name">{escape(printable(concept.shown_as))} '
-        f'<span class="group">{escape(printable(concept.group))}</span></th>'
+        f'<span class="group">{escape(printable(concept.meaning or concept.group))}</span></th>'
         f"<td>{_bar(concept.contribution, scale)}</td>"
         f'<td class="value">{signed(concept.contribution, scale.decimals, minus=_MINUS)}</td></tr>'
     )

@@ -8,6 +8,7 @@ from html import escape
 from whyhere.prediction import Answer, Prediction
 from whyhere.report._html_answer import answer_section, bar_scale
 from whyhere.report._map_svg import Pin, world_map
+from whyhere.report._reasons import cautions, listed_text
 from whyhere.report._surface import CLASSES, Surface, classify, density_text
 from whyhere.report._svg import number
 from whyhere.report._text import (
@@ -91,13 +92,13 @@ def _best(answer: Answer) -> str:
 
 
 def _reason(answer: Answer) -> str:
-    sides = []
-    for label, concepts in (("For it", answer.supporting(3)), ("Against it", answer.opposing(2))):
+    sides, reasons = [], answer.reasons
+    for label, concepts in (("For it", reasons.speaking[:3]), ("Against it", reasons.against[:2])):
         if concepts:
             names = [f"<b>{escape(printable(concept.shown_as))}</b>" for concept in concepts]
-            listed = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
-            sides.append(f"{label}: {listed}.")
-    return f'<p class="reason">{" ".join(sides)}</p>' if sides else ""
+            sides.append(f"{label}: {listed_text(names)}.")
+    told = f'<p class="reason">{" ".join(sides)}</p>' if sides else ""
+    return told + "".join(f'<p class="reason">{escape(text)}</p>' for text in cautions(reasons))
 
 
 def _glance(prediction: Prediction, index: int) -> str:

@@ -14,7 +14,7 @@ CONCEPTS_LISTED = 5
 def answer_fields(prediction: Prediction, answer: Answer) -> dict[str, Any]:
     """Return the fields that CSV, GeoJSON and KML share, in the order of the CSV columns."""
     place, gps = answer.place, prediction.exif_gps
-    decimals = score_decimals(prediction)
+    decimals, reasons = score_decimals(prediction), answer.reasons
     return {
         "photo": printable(prediction.photo),
         "release": printable(prediction.release),
@@ -30,8 +30,11 @@ def answer_fields(prediction: Prediction, answer: Answer) -> dict[str, Any]:
         "country_code": None if place.country_code is None else printable(place.country_code),
         "score": answer.score,
         "remainder": answer.remainder,
-        "concepts_for": concepts_text(answer.supporting(CONCEPTS_LISTED), decimals),
-        "concepts_against": concepts_text(answer.opposing(CONCEPTS_LISTED), decimals),
+        "concepts_for": concepts_text(reasons.speaking[:CONCEPTS_LISTED], decimals),
+        "concepts_against": concepts_text(reasons.against[:CONCEPTS_LISTED], decimals),
+        "concepts_absent": concepts_text(reasons.absent[:CONCEPTS_LISTED], decimals),
+        "concepts_unconfirmed": concepts_text(reasons.unconfirmed[:CONCEPTS_LISTED], decimals),
+        "rests_on": "; ".join(reasons.rests_on),
         "exif_lat": None if gps is None else gps.lat,
         "exif_lon": None if gps is None else gps.lon,
     }

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from whyhere.prediction import Answer, ConceptContribution, Prediction
+from whyhere.report._reasons import absent_text, cautions, shared_concepts, unconfirmed_text
 from whyhere.report._text import (
     HYPOTHESIS,
     NO_PLACE,
@@ -37,6 +38,7 @@ _INDENT = 4
 _LABEL = 9  # "against" and its gap
 _NAME_MAX = 30
 _BAR_MAX = 40
+_BAR_MIN = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +96,7 @@ def stream_table(
             console.print()
         table.photo(prediction)
         several = True
-        starred = starred or any(
-            concept.unconfirmed
-            for answer in prediction.answers
-            for concept in (*answer.supporting(concepts), *answer.opposing(concepts))
-        )
+        starred = starred or any(answer.reasons.unconfirmed for answer in prediction.answers)
         yield taken()
     if several:
         console.print()
@@ -128,29 +126,48 @@ class _Table:
             self.line((f"EXIF GPS: {gps} (not used to answer)", ""))
         if not prediction.answers:
             self.line(("No answer.", ""))
-        shown = [self.shown(answer) for answer in prediction.answers]
+        common = shared_concepts(prediction, self.concepts)
+        told = {row[0].id for row in common}
+        shown = [self.shown(answer, told) for answer in prediction.answers]
         listed = [concept for pair in shown for side in pair for concept in side]
+        listed += [concept for row in common for concept in row]
         largest = max((abs(concept.contribution) for concept in listed), default=0.0)
         names = max((_cells(printable(concept.shown_as)) for concept in listed), default=0)
         decimals = score_decimals(prediction)
+        scale = _Scale(largest, min(names, _NAME_MAX, self.width - _INDENT - _LABEL - 16), decimals)
+        if common:
+            self.console.print()
+            count = len(prediction.answers)
+            self.line((f"{' ' * _INDENT}Speaks for all {count} places, the first with these numbers:", ""))
+            self.side("for", [row[0] for row in common], scale, "cyan")
         for answer, (supporting, opposing) in zip(prediction.answers, shown, strict=True):
             self.heading(answer)
-            scale = _Scale(largest, min(names, _NAME_MAX, self.width - _INDENT - _LABEL - 16), decimals)
             self.side("for", supporting, scale, "cyan")
             self.side("against", opposing, scale, "magenta")
-            if self.concepts and not supporting and not opposing:
-                self.line((" " * _INDENT + "no named concept spoke for or against it", "dim"))
-            rest = (
-                f"unnamed remainder {signed(answer.remainder, decimals)} of score {answer.score:.{decimals}f}"
-            )
-            self.line((" " * _INDENT + rest, "dim"))
+            self.folded(answer, decimals, silent=not (supporting or opposing or common))
         self.elsewhere(prediction)
 
     def shown(
-        self, answer: Answer
+        self, answer: Answer, told: Container[str]
     ) -> tuple[tuple[ConceptContribution, ...], tuple[ConceptContribution, ...]]:
-        """Return the concepts to list for and against one answer."""
-        return answer.supporting(self.concepts), answer.opposing(self.concepts)
+        """Return the concepts to list for and against one answer, less those told for all answers."""
+        reasons = answer.reasons
+        supporting = [concept for concept in reasons.speaking if concept.id not in told]
+        return tuple(supporting[: self.concepts]), reasons.against[: self.concepts]
+
+    def folded(self, answer: Answer, decimals: int, *, silent: bool) -> None:
+        """Print what is not told concept by concept, and what to be careful of."""
+        reasons = answer.reasons
+        texts = [absent_text(reasons, decimals), unconfirmed_text(reasons, decimals)] if self.concepts else []
+        if silent and self.concepts and not any(texts):
+            texts = ["no named concept spoke for or against it"]
+        texts.append(
+            f"unnamed remainder {signed(answer.remainder, decimals)} of score {answer.score:.{decimals}f}"
+        )
+        for text in filter(None, texts):
+            self.line((" " * _INDENT + self.shortened(text, self.width - _INDENT, keep="start"), "dim"))
+        for text in cautions(reasons):
+            self.line((" " * _INDENT + text, "yellow"))
 
     def heading(self, answer: Answer) -> None:
         """Print rank and place with probability and radius, then the position."""
@@ -168,9 +185,14 @@ class _Table:
             value = signed(concept.contribution, scale.decimals)
             start = " " * _INDENT + (label if index == 0 else "").ljust(_LABEL)
             middle = name + " " * (scale.name_width - _cells(name)) + f"  {value}  "
-            room = min(self.width - _cells(start) - _cells(middle), _BAR_MAX)
+            meaning = printable(concept.meaning)
+            room = self.width - _cells(start) - _cells(middle)
+            aside = room - _cells(meaning) - 2 if meaning else 0
+            room = min(room, _BAR_MAX, aside if aside >= _BAR_MIN else _BAR_MAX)
             bar = self.bar(abs(concept.contribution) / scale.largest, room, against=concept.contribution < 0)
-            self.line((start, "dim"), (middle, ""), (bar, style))
+            # A meaning that leaves no room for the bar is left out.
+            after = " " * (room - _cells(bar) + 2) + meaning if aside >= _BAR_MIN else ""
+            self.line((start, "dim"), (middle, ""), (bar, style), (after, "dim"))
 
     def elsewhere(self, prediction: Prediction) -> None:
         """Print how much probability lies outside all answers."""
