@@ -102,7 +102,7 @@ class Answer:
 
     @property
     def reasons(self) -> Reasons[ConceptContribution]:
-        """The concepts sorted for people, what the photo shows first: the order in which every format tells."""
+        """The concepts sorted for people, what the photo shows first, as every format tells them."""
         return reasons_of(self.concepts, remainder=self.remainder)
 
     def supporting(self, limit: int) -> tuple[ConceptContribution, ...]:
@@ -276,7 +276,7 @@ class Prediction:
         return max(0.0, 1.0 - sum(country.probability for country in self.countries))
 
     def meanings(self, limit: int = 5) -> dict[str, str]:
-        """Return by id where the release has the concepts told first, `limit` for each answer, as many against.
+        """Return by id where the release has the concepts told first, `limit` for and against each answer.
 
         "mostly Norway and Alaska": from the release's own map of the concept, not from the photo.
         """
