@@ -71,7 +71,7 @@ class Score:
         recall: Share of the things in titles that are told.
         told: Concepts told that some title could confirm.
         things: Things in titles.
-        by_thing: For each thing how often titles name it, how often it is then told, and how often it is told.
+        by_thing: For each thing how often titles name it, how often of these it is told, and told in all.
     """
 
     reading: str
@@ -235,7 +235,8 @@ def markdown(scores: Sequence[Score], *, release: str, photos: int) -> str:
     ]
     for one in scores:
         cells = [
-            f"{percent(value)} ({percent(low)} to {percent(high)}) | {percent(typical)} (up to {percent(most)})"
+            f"{percent(value)} ({percent(low)} to {percent(high)}) | {percent(typical)} "
+            f"(up to {percent(most)})"
             for (value, low, high), (typical, most) in (
                 (one.precision, one.chance_precision),
                 (one.recall, one.chance_recall),
