@@ -49,7 +49,7 @@ class ConceptContribution:
     contribution: float
     strength: float = 1.0
     evidence: str = ""
-    meaning: str = ""
+    meaning: str = field(default="", repr=False)
 
     @property
     def shown_as(self) -> str:

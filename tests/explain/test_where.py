@@ -106,3 +106,18 @@ def test_the_best_point_of_a_region_is_that_of_brute_force():
 def test_a_region_without_points_says_so():
     with pytest.raises(UsageError, match="none of the 1 places"):
         parse_where("FR").point(np.array([0.0]), np.array([0.0]), np.zeros(1, np.float32))
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("Berlin", "Berlin, State of Berlin, Germany"),
+        ("Bavaria", "Bavaria, Germany"),
+        ("Scotland", "Scotland, United Kingdom"),
+        ("Georgia, US", "Georgia, United States"),
+        ("Victoria, Seychelles", "Victoria, La Rivière Anglaise, Seychelles"),
+        ("Europe", "Europe"),
+    ],
+)
+def test_a_town_wins_over_the_unit_around_it_and_a_unit_over_towns_elsewhere(text, meant):
+    assert parse_where(text).asked == meant

@@ -12,6 +12,7 @@ from whyhere.errors import UsageError
 from whyhere.geo import (
     LatLon,
     Region,
+    country_codes,
     find_town,
     parse_region,
     place_name,
@@ -120,11 +121,22 @@ def parse_where(where: str | int | LatLon | tuple[float, float] | Region | Where
         if not text or _AREA.match(text):
             raise
     else:
-        return Where(region.name, region=region)
+        if (town := _town_rather_than(region, text)) is None:
+            return Where(region.name, region=region)
+        return Where(str(place_name(town.lat, town.lon)), position=town)
     town = find_town(text)
     if town is None:
         raise UsageError(f"no country or town is called {text[:60]!r}; {ACCEPTED}")
     return Where(str(place_name(town.lat, town.lon)), position=town)
+
+
+def _town_rather_than(region: Region, text: str) -> LatLon | None:
+    """Return the town that is meant where a state or province of its country has the same name: Berlin."""
+    unit = region.to_dict().get("unit")
+    town = find_town(text) if unit and "," not in text else None
+    if unit is None or town is None or country_codes(town.lat, town.lon) != [unit["country_code"]]:
+        return None
+    return town
 
 
 def _position(lat: float, lon: float) -> LatLon:

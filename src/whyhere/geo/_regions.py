@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 ACCEPTED = (
     "a region is a country (FR, FRA or France), a continent or area (Europe, Balkans), a state or province "
-    "(Bavaria; Georgia, US), several of these (FR,DE), a box SOUTH,WEST,NORTH,EAST in degrees (latitude "
-    "first; -20,175,-12,-178 crosses the date line), a GeoJSON file, or GeoJSON text"
+    "(Bavaria; Georgia, US), several of these (FR,DE or Bavaria; Saxony), a box SOUTH,WEST,NORTH,EAST in "
+    "degrees (latitude first; -20,175,-12,-178 crosses the date line), a GeoJSON file, or GeoJSON text"
 )
 _LONGEST_LIST = 2000  # characters
 _SLACK_DEG = 1e-9  # wrapping moves a longitude by rounding errors; a box keeps its own edge
@@ -185,9 +185,10 @@ def parse_region(text: str) -> Region:
     Args:
         text: Alpha-2 or alpha-3 code or English name of a country; a continent or an area such as "Balkans";
             a first-level unit such as "Bavaria", with its country after a comma where several have one of
-            that name; several of these with commas or semicolons between them; `SOUTH,WEST,NORTH,EAST` in
-            degrees; the path of a GeoJSON file; or GeoJSON text. A country wins over an area, and both over
-            a unit of that name; England, Scotland, Wales and Northern Ireland are units.
+            that name; several countries and areas with commas between them, and units with semicolons;
+            `SOUTH,WEST,NORTH,EAST` in degrees; the path of a GeoJSON file; or GeoJSON text. A country wins
+            over an area, and both over a unit of that name; England, Scotland, Wales and Northern Ireland
+            are units.
 
     Returns:
         The region.
@@ -227,9 +228,13 @@ def _named(text: str) -> Region | None:
         return None
     found = [_one(part) for part in parts if part]
     regions = tuple(region for region in found if region is not None)
+    if ";" not in text and any("unit" in region.to_dict() for region in regions):
+        return None  # "Victoria, Seychelles" is a town, not a state of Australia and a country
     if len(regions) < len(found) or not found:
         return None
-    return Region(", ".join(region.name for region in regions), _SeveralShape(regions))
+    names = [region.name for region in regions]
+    between = "; " if any("," in name for name in names) else ", "
+    return Region(between.join(names), _SeveralShape(regions))
 
 
 def _one(text: str) -> Region | None:
