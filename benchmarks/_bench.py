@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from whyhere.encoders._onnx_graph import GraphBuilder
 from whyhere.encoders._onnx_vit import ViTConfig
-from whyhere.encoders._sessions import Session, open_session
+from whyhere.encoders._sessions import Session, import_onnxruntime, open_session
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -28,8 +28,7 @@ _SIZE = 2048  # side of the matrices: larger ones are no faster here
 
 def machine() -> dict[str, Any]:
     """Return date, processor, versions, commit and load, as every result records them."""
-    import onnxruntime
-
+    onnxruntime = import_onnxruntime()
     return {
         "date": datetime.now(UTC).date().isoformat(),
         "processor": processor(),
@@ -185,7 +184,7 @@ def has_openvino() -> bool:
 
 def has_cuda() -> bool:
     """Tell whether onnxruntime can compute on a CUDA device here, by trying it."""
-    import onnxruntime
+    onnxruntime = import_onnxruntime()
 
     if _CUDA not in onnxruntime.get_available_providers():
         return False

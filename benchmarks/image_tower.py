@@ -26,7 +26,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from _bench import cosine, processor
@@ -34,9 +33,11 @@ from _tower_ways import RotatedBuilder, per_token, rotated, weight_only
 from whyhere.encoders import _onnx_format as fmt
 from whyhere.encoders._onnx_convert import float_weights
 from whyhere.encoders._onnx_vit import VIT_B_16, ClipViTBuilder, Linear, float_linear
+from whyhere.encoders._sessions import Session, import_onnxruntime
 from whyhere.errors import PhotoError
 from whyhere.images import find_photos, open_photo, preprocess
 
+onnxruntime = import_onnxruntime()
 SHIPPED = "float32 (shipped)"
 BATCH = 8
 
@@ -60,7 +61,7 @@ WAYS: dict[str, tuple[bool, Linear]] = {
 class Way:
     """One way and what was measured of it; times in ms of processor time per photo."""
 
-    session: onnxruntime.InferenceSession
+    session: Session
     size_mb: float
     load_ms: float
     alone_ms: list[float] = field(default_factory=list)

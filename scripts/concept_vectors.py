@@ -25,6 +25,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from torch import nn
 
+from whyhere.encoders._sessions import import_onnxruntime
+
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".avif", ".tif", ".tiff"}
 CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -167,7 +169,7 @@ def write_table(path: Path, rows: list[dict[str, Any]], names: list[str]) -> Non
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command."""
-    import onnxruntime
+    onnxruntime = import_onnxruntime()
 
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter

@@ -24,7 +24,7 @@ def main() -> int:
     fast = "--fast" in arguments
     arguments = [argument for argument in arguments if argument != "--fast"]
     python = ensure(".venv-test", extras="[test]", before=() if fast else (TORCH,))
-    install_browser()
+    install_programs()
     fetched = run(python, "-m", "whyhere", "releases", "fetch", "base")
     if fetched != 0:
         return fetched
@@ -41,20 +41,18 @@ def main() -> int:
     return worst
 
 
-def install_browser() -> None:
-    """Install Chromium for the report's tests where this is a bare Debian and we may; they skip without."""
-    if (
-        shutil.which("chromium")
-        or not shutil.which("apt-get")
-        or not hasattr(os, "geteuid")
-        or os.geteuid() != 0
-    ):
+def install_programs() -> None:
+    """Install programs that tests use where this is a bare Debian and we may.
+
+    Without Chromium the tests of the report skip; without strace the test that nothing leaves the machine sees
+    less.
+    """
+    absent = [program for program in ("chromium", "strace") if not shutil.which(program)]
+    if not absent or not shutil.which("apt-get") or not hasattr(os, "geteuid") or os.geteuid() != 0:
         return
-    print("Installing Chromium for the tests of the report", file=sys.stderr)
+    print(f"Installing {' and '.join(absent)} for the tests", file=sys.stderr)
     subprocess.run(["apt-get", "-qq", "update"], stdout=sys.stderr)
-    subprocess.run(
-        ["apt-get", "-qq", "install", "-y", "--no-install-recommends", "chromium"], stdout=sys.stderr
-    )
+    subprocess.run(["apt-get", "-qq", "install", "-y", "--no-install-recommends", *absent], stdout=sys.stderr)
 
 
 if __name__ == "__main__":

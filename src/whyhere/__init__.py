@@ -9,7 +9,13 @@ concept contributions that are shown for it.
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
+
+# onnxruntime from the Python package index reports to Microsoft from the moment it is imported, so this
+# stands where nothing of whyhere can come before it. It is set whatever it was: no "0" left over from another
+# program sends anything.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 if TYPE_CHECKING:
     from whyhere.atlas import Atlas

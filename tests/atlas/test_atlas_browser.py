@@ -5,28 +5,11 @@ Needs playwright and a Chromium: set `CHROMIUM` to its path, or have `chromium` 
 
 from __future__ import annotations
 
-import os
-import shutil
-
 import pytest
 
 from whyhere.atlas._pages import compare_page, map_page, place_page
 
 pytestmark = pytest.mark.browser
-
-FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
-
-
-@pytest.fixture(scope="module")
-def browser():
-    sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright (pip install playwright)")
-    path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-    if path is None:
-        pytest.skip("needs a Chromium on the PATH or in CHROMIUM")
-    with sync_api.sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        yield running
-        running.close()
 
 
 @pytest.mark.parametrize("width", [1280, 390])

@@ -3,23 +3,11 @@
 Needs playwright and a Chromium: set `CHROMIUM` to its path, or have `chromium` on the PATH.
 """
 
-import os
-import shutil
-
 import pytest
 
 from whyhere.report import render
 
 pytestmark = pytest.mark.browser
-
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 # Contrast of every piece of visible HTML text with what lies behind it (WCAG 2.2, 1.4.3).
 CONTRAST = """
@@ -61,18 +49,6 @@ OVERFLOW = """
   })
   .map((e) => e.className || e.tagName)
 """
-
-
-@pytest.fixture(scope="module")
-def browser():
-    sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright (pip install playwright)")
-    path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-    if path is None:
-        pytest.skip("needs a Chromium on the PATH or in CHROMIUM")
-    with sync_api.sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        yield running
-        running.close()
 
 
 @pytest.fixture(scope="module", params=["one", "many"])

@@ -183,12 +183,12 @@ def _run_release(
     from whyhere import evaluation as ev
     from whyhere.cli._progress import place_progress
     from whyhere.locator import Locator
-    from whyhere.releases import asset_path, resolve
+    from whyhere.releases import resolve
 
     resolved = resolve(name)
     run = ev.run_description(resolved, top=top)
     if places is None:
-        places = ev.read_gallery(asset_path(resolved.config.gallery_asset) / "gallery.npy")
+        places = ev.read_gallery(resolved.part_path(resolved.config.gallery) / "gallery.npy")
     ledger = ev.open_ledger(out, run) if out else nullcontext(None)
     with ledger as lines:
         with place_progress("Embedding the gallery (first use only)") as progress:

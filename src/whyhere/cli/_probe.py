@@ -153,10 +153,10 @@ def _features(release: str, controls: bool, seed: int) -> tuple[FeatureMaker, st
     from whyhere.alignment import load_alignment
     from whyhere.encoders import LocationEncoder
     from whyhere.probing import FeatureMaker
-    from whyhere.releases import asset_path, resolve
+    from whyhere.releases import resolve
 
     found = resolve(release)
-    weights = asset_path(found.config.location_encoder_asset) / "location_encoder.safetensors"
+    weights = found.part_path(found.config.location_encoder) / "location_encoder.safetensors"
     alignment = load_alignment(found.directory / "model.safetensors", found.config.alignment)
     maker = FeatureMaker(LocationEncoder.load(weights), alignment, controls=controls, seed=seed)
     return maker, f"{found.name} {found.version}"

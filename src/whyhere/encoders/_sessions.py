@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -97,9 +98,21 @@ def check_engine(engine: str) -> None:
         raise UsageError(f"engine {engine!r}: there is no such engine; choose one of {', '.join(ENGINES)}")
 
 
-def _open_onnxruntime(path: Path, threads: int, providers: Sequence[str] | None) -> tuple[Session, str]:
-    import onnxruntime  # slow to import, and not needed by most commands
+def import_onnxruntime() -> ModuleType:
+    """Import onnxruntime, which is slow and not needed by most commands, with its telemetry off.
 
+    `whyhere/__init__.py` has told it so before; a program that imports onnxruntime before whyhere has already
+    had it note that a process started, and can only be kept from telling more.
+    """
+    import onnxruntime
+
+    onnxruntime.disable_telemetry_events()  # on Windows it reports in another way, which asks no variable
+    module: ModuleType = onnxruntime
+    return module
+
+
+def _open_onnxruntime(path: Path, threads: int, providers: Sequence[str] | None) -> tuple[Session, str]:
+    onnxruntime = import_onnxruntime()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 4  # what fails is raised and reported by us; no second report on stderr

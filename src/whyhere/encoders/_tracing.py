@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from whyhere.encoders import _onnx_format as fmt
 from whyhere.encoders._image_tower import FloatArray, TowerOutput, check_pixels
+from whyhere.encoders._sessions import import_onnxruntime
 from whyhere.errors import MissingFileError
 
 if TYPE_CHECKING:
@@ -165,8 +166,7 @@ class _Weights:
 
 def _open_with(model: fmt.Message, outputs: list[str], path: Path, threads: int) -> InferenceSession:
     """Open a model with more of its values as outputs; its weights stay in the folder of `path`."""
-    import onnxruntime  # slow to import, and not needed by most commands
-
+    onnxruntime = import_onnxruntime()
     for name in outputs:
         info: Any = fmt.ValueInfoProto(name=name)
         info.type.tensor_type.elem_type = fmt.FLOAT
@@ -176,8 +176,9 @@ def _open_with(model: fmt.Message, outputs: list[str], path: Path, threads: int)
     options.log_severity_level = 4  # what fails is raised and reported by us
     options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(path.parent))
     try:
-        return onnxruntime.InferenceSession(
+        session: InferenceSession = onnxruntime.InferenceSession(
             model.SerializeToString(), options, providers=["CPUExecutionProvider"]
         )
+        return session
     except Exception as error:  # onnxruntime's errors have no common base class
         raise ValueError(str(error).splitlines()[0]) from error

@@ -1,4 +1,4 @@
-"""A tiny release to train from, with random weights and a tower of a few numbers, and photos for it."""
+"""A tiny release to answer and train with: random weights, a tower of a few numbers, and photos for it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,19 @@ def write_tiny_release(folder: Path, *, gallery: int = 300) -> Path:
     np.save(folder / "parts" / "gallery.npy", np.stack(land_places(gallery, rng=rng), axis=1))
     write_tower(folder / "parts" / "tower.onnx")
     directions = unit(rng.standard_normal((CONCEPTS, DIMS))).T.astype(np.float32)
-    save_file({"directions": np.ascontiguousarray(directions)}, folder / "model.safetensors")
+    tensors = {
+        "directions": directions,
+        "patterns": directions,
+        "head": rng.standard_normal((512, DIMS)),
+        "feature_mean": np.zeros(DIMS),
+        "location_mean": np.zeros(512),
+        "spread": np.ones(CONCEPTS),
+        "grounding": np.zeros((512, CONCEPTS)),
+    }
+    save_file(
+        {name: np.ascontiguousarray(tensor, np.float32) for name, tensor in tensors.items()},
+        folder / "model.safetensors",
+    )
     labels = [
         {"id": f"c{j}", "name": f"Concept {j}", "group": "water", "definition": "A test.", "source": "text"}
         for j in range(CONCEPTS)
@@ -47,11 +59,17 @@ def write_tiny_release(folder: Path, *, gallery: int = 300) -> Path:
         "image_tower": tower,
         "location_encoder": {"folder": "parts"},
         "gallery": {"folder": "parts"},
-        "alignment": {"kind": "linear"},
+        "alignment": {
+            "kind": "linear",
+            "concept_ids": [label["id"] for label in labels],
+            "scale": 10.0,
+            "penalty": 0.1,
+        },
         "ranking": {"temperature": 1.0, "cell_resolution": 3, "radius_km": 300.0, "abstain_below": 0.0},
         "card": {"summary": "A test.", "accuracy": "None.", "limits": ["All."], "attribution": ["Nobody."]},
     }
     (folder / "config.json").write_text(json.dumps(config))
+    (folder / "MODEL_CARD.md").write_text("# tiny\n")
     return folder
 
 
