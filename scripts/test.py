@@ -44,8 +44,8 @@ def main() -> int:
 def install_programs() -> None:
     """Install programs that tests use where this is a bare Debian and we may.
 
-    Without Chromium the tests of the report skip; without strace the test that nothing leaves the machine sees
-    less.
+    Without Chromium the tests of the report skip; without strace the test that nothing leaves the machine
+    sees less.
     """
     absent = [program for program in ("chromium", "strace") if not shutil.which(program)]
     if not absent or not shutil.which("apt-get") or not hasattr(os, "geteuid") or os.geteuid() != 0:
