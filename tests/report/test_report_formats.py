@@ -1,15 +1,19 @@
 """What holds for all formats: golden files, one door, streaming, refusal of what cannot be written."""
 
+import csv
 import dataclasses
+import io
+import json
 import math
 import subprocess
 import sys
 
 import pytest
+from lxml import etree
 
 import whyhere.report._land as land
 from whyhere.errors import UsageError
-from whyhere.report import FORMATS, render, stream
+from whyhere.report import FORMATS, TAILS, render, stream
 
 EXTENSION = {"table": "txt"}
 
@@ -51,7 +55,8 @@ def test_pieces_join_to_the_whole(format, count, everything, card):
 
 
 @pytest.mark.parametrize(
-    ("format", "ahead"), [("table", 0), ("jsonl", 0), ("csv", 0), ("geojson", 0), ("kml", 0), ("json", 1)]
+    ("format", "ahead"),
+    [("table", 0), ("jsonl", 0), ("csv", 0), ("geojson", 0), ("kml", 0), ("gpx", 0), ("json", 1)],
 )
 def test_a_photo_is_written_before_the_next_is_read(format, ahead, everything, card):
     read = []
@@ -69,8 +74,33 @@ def test_a_photo_is_written_before_the_next_is_read(format, ahead, everything, c
     assert len(read) == 1 + ahead
 
 
+READ = {
+    "json": lambda text: len(json.loads(text)),
+    "jsonl": lambda text: len([json.loads(line) for line in text.splitlines()]),
+    "csv": lambda text: len({row["photo"] for row in csv.DictReader(io.StringIO(text))}),
+    "geojson": lambda text: len({f["properties"]["photo"] for f in json.loads(text)["features"]}),
+    "kml": lambda text: len(etree.fromstring(text.encode()).findall(".//{*}Folder")),
+    "gpx": lambda text: (
+        len({d.text.split("\n")[0] for d in etree.fromstring(text.encode()).iter("{*}desc")}) - 1
+    ),
+}
+
+
+@pytest.mark.parametrize("format", READ)
+def test_a_run_that_is_killed_leaves_a_whole_document_after_every_photo(format, everything, card):
+    assert set(READ) | {"table"} == set(TAILS)
+    text, seen = "", []
+    for piece in stream(iter(everything), format, card=card):
+        text += piece
+        seen.append(READ[format](text if piece.endswith(TAILS[format]) else text + TAILS[format]))
+    whole = len({p.photo for p in everything if p.answers or format in {"json", "jsonl", "kml"}})
+    assert seen[-1] == whole
+    assert seen == sorted(seen)
+    assert len(set(seen)) >= whole
+
+
 def test_an_unknown_format_is_refused_at_once_with_the_list(card):
-    with pytest.raises(UsageError, match="table, json, jsonl, csv, geojson, kml, html"):
+    with pytest.raises(UsageError, match="table, json, jsonl, csv, geojson, kml, gpx, html"):
         stream([], "pdf", card=card)
 
 

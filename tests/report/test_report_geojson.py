@@ -4,6 +4,7 @@ import dataclasses
 import json
 
 import geojson
+import h3
 import pytest
 import shapely
 from hypothesis import given
@@ -67,3 +68,20 @@ def test_nothing_to_say_is_still_a_collection(card):
 def test_any_name_survives(name, kauai, card):
     features = json.loads(render([dataclasses.replace(kauai, photo=name)], "geojson", card=card))["features"]
     assert {feature["properties"]["photo"] for feature in features} == {printable(name)}
+
+
+def test_the_surface_is_its_cells(fiji, card):
+    features = json.loads(render([fiji], "geojson", card=card, surface=True))["features"]
+    cells = [feature for feature in features if feature["properties"]["kind"] == "cell"]
+    assert [cell["properties"]["cell"] for cell in cells] == [cell.cell for cell in fiji.surface]
+    total = sum(cell["properties"]["probability"] for cell in cells)
+    assert total == pytest.approx(sum(cell.probability for cell in fiji.surface))
+    for cell, one in zip(cells, fiji.surface, strict=True):
+        shape = shapely.from_geojson(json.dumps(cell["geometry"]))
+        assert shape.is_valid
+        west, _, east, _ = shape.bounds
+        assert -180 <= west < east <= 180
+        assert max(part.bounds[2] - part.bounds[0] for part in shape.geoms) < 90
+        density = one.probability / h3.cell_area(one.cell, unit="km^2") * 10_000
+        assert cell["properties"]["probability_per_10000_km2"] == pytest.approx(density)
+    assert any(len(cell["geometry"]["coordinates"]) == 2 for cell in cells)  # across the date line

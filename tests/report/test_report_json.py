@@ -34,10 +34,10 @@ def objects(schema):
 
 def test_the_schema_is_strict_and_every_field_is_required_and_described():
     found = list(objects(SCHEMA))
-    assert len(found) == 10
+    assert len(found) == 11
     for item in found:
         assert item["additionalProperties"] is False
-        assert set(item["required"]) == set(item["properties"])
+        assert set(item["required"]) == set(item["properties"]) - {"other_concepts"}
         for name, field in item["properties"].items():
             target = SCHEMA["$defs"][field["$ref"].split("/")[-1]] if "$ref" in field else field
             assert target.get("description"), name
@@ -131,3 +131,28 @@ def test_what_was_assumed_stands_in_the_json_with_the_words_that_counted(kauai, 
     assert value["other_countries"] == 0.25
     assert not kauai.assumptions
     assert str(kauai.assumptions) == ""
+
+
+@pytest.mark.parametrize("concepts", [0, 1, 5, 50])
+@pytest.mark.parametrize("format", ["json", "jsonl"])
+def test_parts_still_add_up_where_the_weak_concepts_are_one_sum(format, concepts, everything, card):
+    text = render(everything, format, card=card, concepts=concepts)
+    found = json.loads(text) if format == "json" else [json.loads(line) for line in text.splitlines()]
+    for data, prediction in zip(found, everything, strict=True):
+        jsonschema.validate(data, prediction_schema())
+        for fields, answer in zip(data["answers"], prediction.answers, strict=True):
+            values = [concept["contribution"] for concept in fields["concepts"]]
+            assert values == sorted(values, reverse=True)
+            assert sum(value > 0 for value in values) <= concepts
+            assert sum(value < 0 for value in values) <= concepts
+            others = fields["other_concepts"]
+            assert others["count"] + len(values) == len(answer.concepts)
+            total = sum(values) + others["contribution"] + fields["remainder"]
+            assert total == pytest.approx(sum(c.contribution for c in answer.concepts) + answer.remainder)
+
+
+def test_json_lines_are_short_and_json_is_whole_by_default(kauai, card):
+    lines, whole = (json.loads(render([kauai], format, card=card)) for format in ("jsonl", "json"))
+    assert len(lines["answers"][0]["concepts"]) <= 10
+    assert len(whole["answers"][0]["concepts"]) == len(kauai.answers[0].concepts)
+    assert "other_concepts" not in whole["answers"][0]

@@ -66,3 +66,18 @@ def test_any_name_gives_well_formed_xml(name, kauai, card):
     text = render([dataclasses.replace(kauai, photo=name)], "kml", card=card)
     root = etree.fromstring(text.encode("utf-8"))
     assert (root.findtext(".//k:Folder/k:name", namespaces=NS) or "") == printable(name)
+
+
+def test_the_surface_is_a_folder_of_cells(fiji, card):
+    document = read(render([fiji], "kml", card=card, surface=True))
+    _, inner = find_all(document, of_type=Folder)
+    assert inner.name == "Probability by area"
+    marks = list(find_all(inner, of_type=Placemark))
+    data = [{item.name: item.value for item in mark.extended_data.elements} for mark in marks]
+    assert [entry["cell"] for entry in data] == [cell.cell for cell in fiji.surface]
+    assert [float(entry["probability"]) for entry in data] == [cell.probability for cell in fiji.surface]
+    text = render([fiji], "kml", card=card, surface=True)
+    used = set(etree.fromstring(text.encode()).xpath("//k:styleUrl/text()", namespaces=NS))
+    assert {style.removeprefix("#") for style in used} <= set(
+        etree.fromstring(text.encode()).xpath("//k:Style/@id", namespaces=NS)
+    )

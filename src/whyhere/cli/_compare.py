@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from whyhere.cli._atlas import Format, Out
+from whyhere.cli._notes import note
 
 if TYPE_CHECKING:
     from whyhere.atlas import Comparison
@@ -42,10 +42,7 @@ def compare(
     first, second = parse_region(a), parse_region(b)
     found = load(release).compare(first, second)
     if found.shared_points:
-        print(
-            f"whyhere: {found.a.name} and {found.b.name} share {found.shared_points:,} places",
-            file=sys.stderr,
-        )
+        note(f"{found.a.name} and {found.b.name} share {found.shared_points:,} places")
     write(_content(found, chosen, concepts), target)
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import sys
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from whyhere.cli._notes import note
 from whyhere.errors import MissingFileError, UsageError
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def explain(
     source = _only_photo(photo)
     with_page = format == "html" or page is not None
     if regions and not with_page:
-        print(f"whyhere: --regions {regions}: only a page shows regions; add --html FILE", file=sys.stderr)
+        note(f"--regions {regions}: only a page shows regions; add --html FILE")
     regions = _REGIONS if regions is None else regions
     locator = _load(release, threads)
     explanation = locator.explain(
@@ -137,7 +137,7 @@ def explain(
     )
     if page is not None:
         write_output(lambda _: stream_explanation(explanation, "html", card=locator.card), page)
-        print(f"Explanation: {page} (open it in a browser)", file=sys.stderr)
+        note(f"explanation: {page} (open it in a browser)")
 
 
 def _traceable(locator: Locator, regions: int) -> bool:
@@ -146,7 +146,7 @@ def _traceable(locator: Locator, regions: int) -> bool:
         try:
             locator.tracing_tower()
         except MissingFileError as error:
-            print(f"whyhere: no regions in the page: {error}", file=sys.stderr)
+            note(f"no regions in the page: {error}")
             return False
     return True
 

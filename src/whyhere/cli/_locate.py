@@ -5,17 +5,22 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from whyhere.cli._batch import RESUMABLE, Batch, Done, read_done
+from whyhere.cli._notes import note
+from whyhere.cli._output import checked_target, write_growing, write_output
 from whyhere.errors import PhotoError, UsageError
 
 if TYPE_CHECKING:
     from whyhere.geo import Region
     from whyhere.images import StdinPhoto
     from whyhere.locator import Locator
-    from whyhere.prediction import Prediction
+    from whyhere.prediction import Prediction, ReleaseCard
+
+_ON_MAPS = ("geojson", "kml")
 
 
 def locate(
@@ -48,7 +53,7 @@ def locate(
         str | None,
         typer.Option(
             "--format",
-            help="table, json, jsonl, csv, geojson, kml or html.",
+            help="table, json, jsonl, csv, geojson, kml, gpx or html.",
             show_default="by the suffix of --output, else table",
         ),
     ] = None,
@@ -56,11 +61,28 @@ def locate(
         Path | None,
         typer.Option("--output", "-o", metavar="FILE", help="Write there instead of to standard output."),
     ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the file of --output (jsonl, csv) where a run ended.")
+    ] = False,
     html: Annotated[
         Path | None,
         typer.Option("--html", metavar="FILE", help="Also write a self-contained HTML report there."),
     ] = None,
-    concepts: Annotated[int, typer.Option(min=0, max=50, help="Concepts for and against in the table.")] = 3,
+    circles: Annotated[
+        bool, typer.Option("--circles", help="Add the disc of each radius (geojson, kml).")
+    ] = False,
+    surface: Annotated[
+        bool, typer.Option("--surface", help="Add the cells of the probability surface (geojson, kml).")
+    ] = False,
+    concepts: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=50,
+            help="Concepts listed for, and against each answer; the others are one sum.",
+            show_default="table 3, json all, others 5",
+        ),
+    ] = None,
     threads: Annotated[
         int | None, typer.Option(min=1, help="Threads of the image tower.", show_default="all cores")
     ] = None,
@@ -70,44 +92,89 @@ def locate(
     Answers are hypotheses with probabilities, not proof. Photos stay on this machine, and their own GPS
     metadata is shown beside the answer but never used.
     """
-    from whyhere.cli._output import checked_target, write_output
-    from whyhere.report import FORMATS, stream
+    from whyhere.cli._progress import place_progress
+    from whyhere.report import FORMATS
 
     target, report_file = checked_target("--output", output, photos), checked_target("--html", html, photos)
     if target is not None and target == report_file:
         raise UsageError("--output and --html name the same file; name two")
     format = _format_of(format, target, FORMATS)
+    for option, wanted in (("--circles", circles), ("--surface", surface)):
+        if wanted and format not in _ON_MAPS:
+            raise UsageError(f"{option} is for --format {' and '.join(_ON_MAPS)}, not for {format}")
     only_inside = _checked_region(region)
-    failed: list[PhotoError] = []
-
-    def report(error: PhotoError) -> None:
-        failed.append(error)
-        print(f"whyhere: {error}", file=sys.stderr)
-
+    done = read_done(target, format) if resume else None
+    batch = Batch(keep=report_file is not None)
+    sources = _photos(photos, batch)
     locator = _load(release, threads)
+    if done is not None:
+        if done.releases - {locator.release}:
+            others = ", ".join(sorted(done.releases - {locator.release}))
+            raise UsageError(f"--resume: {target} holds answers of {others}, not of {locator.release} alone")
+        sources = [*done.without(sources, format, batch)]
+    total = len(sources) + batch.unreadable
     predictions = locator.locate_many(
-        _photos(photos, report),
+        sources,
         top=top,
         radius_km=radius_km,
         region=only_inside,
         hint=hint,
         with_thumbnail=format == "html" or report_file is not None,
-        on_error=report,
+        on_error=batch.failed,
     )
     _say_conditions(locator, region=only_inside, hint=hint)
-    answered = _Answered(keep=report_file is not None)
-    write_output(
-        lambda console: stream(
-            answered.passing(predictions), format, card=locator.card, concepts=concepts, **console
-        ),
-        target,
-        worth_keeping=lambda: answered.count > 0,
-    )
-    if report_file is not None and answered.kept:
-        write_output(lambda console: stream(answered.kept, "html", card=locator.card), report_file)
-        print(f"Report: {report_file} (open it in a browser)", file=sys.stderr)
-    if failed:
+    look = {"concepts": concepts, "circles": circles, "surface": surface}
+    # Answers on a terminal show how far it is; a bar would be written into them.
+    with place_progress("Locating photos", shown=target is not None or not sys.stdout.isatty()) as progress:
+        passing = batch.passing(predictions, lambda count: progress(count, total))
+        _write(passing, format, target, locator.card, look, done=done, worth=lambda: batch.located > 0)
+    if report_file is not None and batch.kept:
+        from whyhere.report import stream
+
+        write_output(lambda console: stream(batch.kept, "html", card=locator.card), report_file)
+        note(f"report: {report_file} (open it in a browser)")
+    if batch.signal is not None:
+        go_on = " (--resume goes on)" if format in RESUMABLE and target is not None else ""
+        print(f"whyhere: interrupted: {batch.summary()}{go_on}", file=sys.stderr)
+        raise typer.Exit(128 + batch.signal)
+    if batch.located + batch.unreadable + batch.already > 1:
+        note(batch.summary())
+    if batch.unreadable:
         raise typer.Exit(1)
+
+
+def _write(
+    predictions: Iterator[Prediction],
+    format: str,
+    target: Path | None,
+    card: ReleaseCard,
+    look: dict[str, Any],
+    *,
+    done: Done | None,
+    worth: Callable[[], bool],
+) -> None:
+    """Write predictions as they come, where the format can be written so."""
+    from whyhere.report import TAILS, stream
+
+    tail = TAILS.get(format)
+    if target is None or tail is None or (target.exists() and not target.is_file()):
+        write_output(
+            lambda console: stream(predictions, format, card=card, **look, **console),
+            target,
+            worth_keeping=worth,
+        )
+        return
+    pieces = stream(predictions, format, card=card, **look, width=100)
+    going_on = done is not None and done.bytes > 0
+    if going_on and format == "csv":
+        next(pieces)  # the file has its header
+    write_growing(
+        pieces,
+        target,
+        tail=tail,
+        worth_keeping=worth,
+        keep_bytes=done.bytes if done is not None and going_on else None,
+    )
 
 
 def _format_of(format: str | None, output: Path | None, formats: Iterable[str]) -> str:
@@ -141,8 +208,7 @@ def _checked_region(regions: list[str] | None) -> Region | None:
 def _say_conditions(locator: Locator, *, region: Region | None, hint: str | None) -> None:
     """Say on standard error what answers are given besides the photo."""
     if region is not None:
-        inside = f"only inside {region.name}; probabilities assume that the photo was taken there"
-        print(f"whyhere: answers {inside}", file=sys.stderr)
+        note(f"answers only inside {region.name}; probabilities assume that the photo was taken there")
     if hint is not None:
         _say_hint(locator, hint)
 
@@ -153,42 +219,26 @@ def _say_hint(locator: Locator, hint: str) -> None:
 
     text = locator.hint_words(hint)
     for word in text.unknown:
-        print(f"whyhere: --hint: unknown word {word!r} is left out", file=sys.stderr)
+        note(f"--hint: unknown word {word!r} is left out")
     for word in text.uncertain:
-        print(f"whyhere: --hint: the direction of {word!r} is uncertain", file=sys.stderr)
-    print(
-        f"whyhere: answers are given the hint {', '.join(text.known)}, which is your word, not the photo's; "
-        f"it changes the odds between two places by a factor of {HINT_STRENGTH:g} at most",
-        file=sys.stderr,
+        note(f"--hint: the direction of {word!r} is uncertain")
+    note(
+        f"answers are given the hint {', '.join(text.known)}, which is your word, not the photo's; "
+        f"it changes the odds between two places by a factor of {HINT_STRENGTH:g} at most"
     )
 
 
-def _photos(arguments: list[str], report: Callable[[PhotoError], None]) -> Iterator[Path | StdinPhoto]:
-    """Yield what can be opened; report the rest."""
+def _photos(arguments: list[str], batch: Batch) -> list[Path | StdinPhoto]:
+    """Return what can be opened; name the rest."""
     from whyhere.images import find_photos
 
-    for found in find_photos(arguments):
-        if isinstance(found, PhotoError):
-            report(found)
+    found: list[Path | StdinPhoto] = []
+    for one in find_photos(arguments):
+        if isinstance(one, PhotoError):
+            batch.failed(one)
         else:
-            yield found
-
-
-class _Answered:
-    """Counts predictions on their way, and keeps them where a report needs them."""
-
-    def __init__(self, *, keep: bool) -> None:
-        self.count = 0
-        self.kept: list[Prediction] = []
-        self._keep = keep
-
-    def passing(self, predictions: Iterator[Prediction]) -> Iterator[Prediction]:
-        """Pass predictions on."""
-        for prediction in predictions:
-            self.count += 1
-            if self._keep:
-                self.kept.append(prediction)
-            yield prediction
+            found.append(one)
+    return found
 
 
 def _load(release: str, threads: int | None) -> Locator:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from typing import Annotated
 
@@ -21,13 +22,16 @@ from whyhere.cli import (
     _releases,
     _train,
 )
+from whyhere.cli._notes import set_loudness
 from whyhere.errors import WhyhereError
+
+_LOUDNESS = re.compile("-q|--quiet|-v+|--verbose")
 
 app = typer.Typer(
     name="whyhere",
     help="Where was this photo taken, and why here? Answers are hypotheses; nothing leaves this machine.",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
 app.command("locate")(_locate.locate)
@@ -56,14 +60,28 @@ def _options(
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Print no notes and no progress; errors still. Any command.")
+    ] = False,
+    verbose: Annotated[
+        int, typer.Option("--verbose", "-v", count=True, help="Log what is done; -vv more. Any command.")
+    ] = 0,
 ) -> None:
     """Where was this photo taken, and why here? Answers are hypotheses; nothing leaves this machine."""
+    set_loudness(quiet=quiet, verbose=verbose)
+
+
+def _loudness_first(arguments: list[str]) -> list[str]:
+    """Move -q and -v before the command, where they are defined: people write them anywhere."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    loud = [word for word in arguments[:end] if _LOUDNESS.fullmatch(word)]
+    return loud + [word for word in arguments[:end] if not _LOUDNESS.fullmatch(word)] + arguments[end:]
 
 
 def main() -> None:
     """Run the command line and exit with its code."""
     try:
-        app()
+        app(_loudness_first(sys.argv[1:]))
     except WhyhereError as error:
         print(f"whyhere: {error}", file=sys.stderr)
         sys.exit(error.exit_code)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from whyhere.cli._atlas import Out
+from whyhere.cli._notes import note
 from whyhere.errors import UsageError
 
 if TYPE_CHECKING:
@@ -63,10 +63,10 @@ def map_(
         found = atlas.map_text(text or "", region=inside, resolution=resolution)
     if found.unknown_words:
         left_out = ", ".join(found.unknown_words)
-        print(f"whyhere: {found.release} does not know, and left out: {left_out}", file=sys.stderr)
+        note(f"{found.release} does not know, and left out: {left_out}")
     if found.uncertain_words:
         guessed = ", ".join(found.uncertain_words)
-        print(f"whyhere: {found.release} knows these words only roughly: {guessed}", file=sys.stderr)
+        note(f"{found.release} knows these words only roughly: {guessed}")
     write(_content(found, chosen), target)
 
 

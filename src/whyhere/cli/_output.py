@@ -7,6 +7,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from io import RawIOBase
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,71 @@ def write_output(
         raise UsageError(f"{target}: cannot write it ({error.strerror})") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_growing(
+    pieces: Iterator[str],
+    target: Path,
+    *,
+    tail: str,
+    worth_keeping: Callable[[], bool],
+    keep_bytes: int | None = None,
+) -> None:
+    """Write a file that is a whole document after every piece, so that whatever ends the run leaves one.
+
+    A file that is there already is replaced when the first piece is worth it, and not before.
+
+    Args:
+        pieces: What to write, the end of the document last.
+        target: What `checked_target` returned.
+        tail: What ends the document after any piece; written behind each and overwritten by the next.
+        worth_keeping: Asked after each piece; until it says yes, the file keeps what it held.
+        keep_bytes: Go on behind so many bytes of the file; None starts it anew.
+
+    Raises:
+        UsageError: The file cannot be written.
+    """
+    temporary: Path | None = None
+    try:
+        if keep_bytes is None:
+            handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+            temporary = Path(name)
+        else:
+            handle = os.open(target, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
+        with os.fdopen(handle, "r+b", buffering=0) as file:
+            end = keep_bytes or 0
+            file.truncate(end)
+            for piece in pieces:
+                data = piece.encode("utf-8")
+                ending = b"" if tail and piece.endswith(tail) else tail.encode("utf-8")
+                file.seek(end)
+                _write_all(file, data + ending)
+                end += len(data)
+                if temporary is not None and os.name == "posix" and worth_keeping():
+                    _place(temporary, target)
+                    temporary = None
+            file.truncate(end)
+        if temporary is not None and worth_keeping():
+            _place(temporary, target)
+            temporary = None
+    except OSError as error:
+        raise UsageError(f"{target}: cannot write it ({error.strerror})") from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def _place(temporary: Path, target: Path) -> None:
+    """Move a file to where it belongs; whoever writes it goes on writing."""
+    temporary.chmod(0o666 & ~_umask())
+    temporary.replace(target)
+
+
+def _write_all(file: RawIOBase, data: bytes) -> None:
+    """Write all bytes; a raw file may take fewer at a time."""
+    view = memoryview(data)
+    while view:
+        view = view[file.write(view) or 0 :]
 
 
 def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

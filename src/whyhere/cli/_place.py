@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from whyhere.cli._atlas import Format, Out
+from whyhere.cli._notes import note
 from whyhere.errors import UsageError
 
 if TYPE_CHECKING:
@@ -54,11 +54,11 @@ def place(
     found = load(release).place(where.lat, where.lon, similar=similar)
     if found.far:
         far = f"the nearest place that {found.release} knows is {found.nearest_km:,.0f} km away"
-        print(f"whyhere: {far}; the profile is an extrapolation", file=sys.stderr)
+        note(f"{far}; the profile is an extrapolation")
     write(_content(found, chosen, concepts), target)
     if report is not None:
         write(_content(found, "html", concepts), report)
-        print(f"Report: {report} (open it in a browser)", file=sys.stderr)
+        note(f"report: {report} (open it in a browser)")
 
 
 def _position(words: list[str]) -> LatLon:

@@ -9,6 +9,7 @@ from typing import Any
 
 from whyhere.prediction import Prediction
 from whyhere.report._rows import answer_fields
+from whyhere.report._text import map_link, printable
 
 COLUMNS = (
     "photo",
@@ -27,17 +28,30 @@ COLUMNS = (
     "remainder",
     "concepts_for",
     "concepts_against",
+    "concepts_absent",
+    "concepts_unconfirmed",
+    "concepts_other",
+    "rests_on",
     "exif_lat",
     "exif_lon",
+    "map",
 )
 
 
-def stream_csv(predictions: Iterable[Prediction]) -> Iterator[str]:
-    """Yield the header, then the rows of each photo."""
+def stream_csv(predictions: Iterable[Prediction], *, concepts: int) -> Iterator[str]:
+    """Yield the header, then the rows of each photo, with so many concepts for and against each answer."""
     yield _rows([COLUMNS])
     for prediction in predictions:
-        records = (answer_fields(prediction, answer) for answer in prediction.answers)
+        records = (
+            {**answer_fields(prediction, answer, concepts), "map": map_link(answer)}
+            for answer in prediction.answers
+        )
         yield _rows([[_cell(record[column]) for column in COLUMNS] for record in records])
+
+
+def csv_text(text: str) -> str:
+    """Return what a cell holds for a text from outside, such as the name of a photo."""
+    return _cell(printable(text))
 
 
 def _rows(rows: Iterable[Iterable[str]]) -> str:

@@ -1,4 +1,4 @@
-"""GeoJSON (RFC 7946): a point for each answer, and on request the disc that its radius spans."""
+"""GeoJSON (RFC 7946): a point for each answer, on request its disc, and the cells of the surface."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from whyhere.report._rows import answer_fields
 from whyhere.report._text import HYPOTHESIS, printable
 
 
-def stream_geojson(predictions: Iterable[Prediction], *, card: ReleaseCard, circles: bool) -> Iterator[str]:
+def stream_geojson(
+    predictions: Iterable[Prediction], *, card: ReleaseCard, concepts: int, circles: bool, surface: bool
+) -> Iterator[str]:
     """Yield one FeatureCollection, a line for each feature."""
     attribution = [printable(sentence) for sentence in card.attribution]
     head = f'"type":"FeatureCollection","note":{dumps(HYPOTHESIS)},"attribution":{dumps(attribution)}'
@@ -20,17 +22,23 @@ def stream_geojson(predictions: Iterable[Prediction], *, card: ReleaseCard, circ
     separator = "\n"
     for prediction in predictions:
         features = [
-            feature for answer in prediction.answers for feature in _features(prediction, answer, circles)
+            feature
+            for answer in prediction.answers
+            for feature in _features(prediction, answer, concepts, circles)
         ]
+        if surface:
+            features += _cells(prediction)
         if features:
             yield separator + ",\n".join(map(dumps, features))
             separator = ",\n"
     yield "\n]}\n"
 
 
-def _features(prediction: Prediction, answer: Answer, circles: bool) -> Iterator[dict[str, Any]]:
+def _features(
+    prediction: Prediction, answer: Answer, concepts: int, circles: bool
+) -> Iterator[dict[str, Any]]:
     # A list of positions turns latitude, longitude into the longitude, latitude that RFC 7946 asks for.
-    fields = answer_fields(prediction, answer)
+    fields = answer_fields(prediction, answer, concepts)
     fields = {name: value for name, value in fields.items() if name not in {"lat", "lon"}}
     point = {"type": "Point", "coordinates": [answer.lon, answer.lat]}
     yield {"type": "Feature", "geometry": point, "properties": {"kind": "answer", **fields}}
@@ -39,6 +47,24 @@ def _features(prediction: Prediction, answer: Answer, circles: bool) -> Iterator
         coordinates = [[_closed(ring) for ring in rings] for rings in polygons]
         disc = {"type": "MultiPolygon", "coordinates": coordinates}
         yield {"type": "Feature", "geometry": disc, "properties": {"kind": "radius", **fields}}
+
+
+def _cells(prediction: Prediction) -> Iterator[dict[str, Any]]:
+    """Yield the cells of the probability surface, the most probable first."""
+    from whyhere.report._surface import AREA_KM2, cell_polygons, densities
+
+    named = {"photo": printable(prediction.photo), "release": printable(prediction.release)}
+    for cell, density in zip(prediction.surface, densities(prediction.surface).tolist(), strict=True):
+        coordinates = [[_closed(ring)] for ring in cell_polygons(cell.cell)]
+        properties = {
+            "kind": "cell",
+            **named,
+            "cell": cell.cell,
+            "probability": cell.probability,
+            f"probability_per_{AREA_KM2:.0f}_km2": density,
+        }
+        geometry = {"type": "MultiPolygon", "coordinates": coordinates}
+        yield {"type": "Feature", "geometry": geometry, "properties": properties}
 
 
 def _closed(ring: Ring) -> list[list[float]]:

@@ -15,6 +15,7 @@ from whyhere.report._svg import number
 from whyhere.report._text import (
     coordinates,
     kilometres,
+    map_link,
     percent,
     place_text,
     printable,
@@ -89,7 +90,8 @@ def answer_section(
         f"<span>{escape(town)} <small>{escape(rest)}</small></span></h4>"
         f'<p class="facts"><span><b>{escape(percent(answer.probability))}</b> within '
         f"{kilometres(answer.radius_km)}</span>"
-        f'<span class="spot">{coordinates(answer.lat, answer.lon)}</span></p>'
+        f'<span class="spot">{coordinates(answer.lat, answer.lon)}</span>'
+        f'<a href="{escape(map_link(answer))}" rel="noopener noreferrer">OpenStreetMap</a></p>'
         f'<div class="evidence">{chart}{_table(prediction, answer, scale)}</div>{_equation(answer, scale)}'
         f"{_cautions(answer)}{_everything(answer, scale)}</section>"
     )

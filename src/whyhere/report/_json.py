@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterable, Iterator
 from importlib.resources import files
@@ -40,25 +41,47 @@ def _escaped_surrogates(text: str) -> str:
     return SURROGATE.sub(lambda match: escaped(match.group()).replace("\\", "\\\\"), text)
 
 
-def stream_json(predictions: Iterable[Prediction]) -> Iterator[str]:
-    """Yield one object for one photo, an array for none or several."""
-    waiting: Prediction | None = None
-    several = False
+def stream_json(predictions: Iterable[Prediction], *, concepts: int | None = None) -> Iterator[str]:
+    """Yield one object for one photo, an array for none or several; `concepts` as in `as_listed`."""
+    waiting: str | None = None
+    count = 0
     for prediction in predictions:
         if waiting is not None:
-            yield ("" if several else "[\n") + dumps(waiting.to_dict(), indent=2) + ",\n"
-            several = True
-        waiting = prediction
+            yield ("[\n" if count == 1 else ",\n") + waiting
+        waiting = dumps(as_listed(prediction, concepts), indent=2)
+        count += 1
     if waiting is None:
         yield "[]\n"
     else:
-        yield dumps(waiting.to_dict(), indent=2) + ("\n]\n" if several else "\n")
+        yield f"{waiting}\n" if count == 1 else f",\n{waiting}\n]\n"
 
 
-def stream_jsonl(predictions: Iterable[Prediction]) -> Iterator[str]:
-    """Yield one line a photo."""
+def stream_jsonl(predictions: Iterable[Prediction], *, concepts: int | None = None) -> Iterator[str]:
+    """Yield one line a photo; `concepts` as in `as_listed`."""
     for prediction in predictions:
-        yield dumps(prediction.to_dict()) + "\n"
+        yield dumps(as_listed(prediction, concepts)) + "\n"
+
+
+def as_listed(prediction: Prediction, concepts: int | None) -> dict[str, Any]:
+    """Return `Prediction.to_dict` with the strongest concepts of each answer, and the sum of the others.
+
+    Args:
+        prediction: The prediction.
+        concepts: How many concepts for, and how many against each answer; None for all.
+
+    Returns:
+        The dictionary. Where concepts are left out, each answer has `other_concepts`: how many they are and
+        what they contribute together, so that the parts still add up to the score.
+    """
+    data = prediction.to_dict()
+    if concepts is None:
+        return data
+    for answer, fields in zip(prediction.answers, data["answers"], strict=True):
+        shown = {part.id for part in (*answer.supporting(concepts), *answer.opposing(concepts))}
+        fields["concepts"] = [part for part in fields["concepts"] if part["id"] in shown]
+        others = [part.contribution for part in answer.concepts if part.id not in shown]
+        fields["other_concepts"] = {"count": len(others), "contribution": math.fsum(others)}
+    return data
 
 
 def prediction_schema() -> dict[str, Any]:

@@ -7,18 +7,16 @@ from xml.sax.saxutils import escape
 
 from whyhere.prediction import Answer, Prediction, ReleaseCard
 from whyhere.report._rings import Ring, circle_polygons
-from whyhere.report._rows import answer_fields
+from whyhere.report._rows import answer_fields, answer_lines
 from whyhere.report._text import (
     HYPOTHESIS,
     NO_PLACE,
-    coordinates,
     exif_text,
     kilometres,
+    map_link,
     percent,
     place_text,
     printable,
-    score_decimals,
-    signed,
 )
 
 # Colours are aabbggrr.
@@ -32,23 +30,33 @@ _HEAD = """<?xml version="1.0" encoding="UTF-8"?>
 <Style id="radius"><LineStyle><color>ff4b7a0f</color><width>2</width></LineStyle>\
 <PolyStyle><color>334b7a0f</color></PolyStyle></Style>
 """
+_DENSITIES = ("8bd8fb", "62b8f8", "4d95f2", "3862df", "3c32b4", "451470")  # as in reports, thin to dense
 
 
-def stream_kml(predictions: Iterable[Prediction], *, card: ReleaseCard, circles: bool) -> Iterator[str]:
+def stream_kml(
+    predictions: Iterable[Prediction], *, card: ReleaseCard, concepts: int, circles: bool, surface: bool
+) -> Iterator[str]:
     """Yield one document, a piece for each photo."""
     sentences = (HYPOTHESIS, *(printable(sentence) for sentence in card.attribution))
-    yield _HEAD.format(description=escape(" ".join(sentences)))
+    head = _HEAD.format(description=escape(" ".join(sentences)))
+    if surface:
+        head += "".join(
+            f'<Style id="density{step}"><LineStyle><width>0</width></LineStyle>'
+            f"<PolyStyle><color>99{colour}</color><outline>0</outline></PolyStyle></Style>\n"
+            for step, colour in enumerate(_DENSITIES)
+        )
+    yield head
     for prediction in predictions:
-        yield _folder(prediction, circles)
+        yield _folder(prediction, concepts, circles, surface)
     yield "</Document>\n</kml>\n"
 
 
-def _folder(prediction: Prediction, circles: bool) -> str:
+def _folder(prediction: Prediction, concepts: int, circles: bool, surface: bool) -> str:
     lines = ["<Folder>", f"<name>{escape(printable(prediction.photo))}</name>"]
     if prediction.abstained:
         lines.append(f"<description>{NO_PLACE}</description>")
     for answer in prediction.answers:
-        lines.append(_placemark(prediction, answer))
+        lines.append(_placemark(prediction, answer, concepts))
         if circles:
             lines.append(_disc(answer))
     if prediction.exif_gps is not None:
@@ -61,19 +69,34 @@ def _folder(prediction: Prediction, circles: bool) -> str:
             f"<Point><coordinates>{_position(gps.lat, gps.lon)}</coordinates></Point>",
             "</Placemark>",
         ]
+    if surface:
+        lines.append(_surface(prediction))
     return "\n".join([*lines, "</Folder>", ""])
 
 
-def _placemark(prediction: Prediction, answer: Answer) -> str:
-    fields = answer_fields(prediction, answer)
-    decimals = score_decimals(prediction)
-    chance = f"{percent(answer.probability)} within {kilometres(answer.radius_km)}"
-    description = [
-        f"{coordinates(answer.lat, answer.lon)}: {chance}",
-        f"For: {fields['concepts_for'] or 'no named concept'}",
-        f"Against: {fields['concepts_against'] or 'no named concept'}",
-        f"Unnamed remainder {signed(answer.remainder, decimals)} of score {answer.score:.{decimals}f}",
+def _surface(prediction: Prediction) -> str:
+    """Return the cells of the probability surface, coloured by density."""
+    from whyhere.report._surface import AREA_KM2, cell_polygons, classify, densities
+
+    cells = [cell for cell in prediction.surface if cell.probability > 0]
+    found = classify(cells)
+    classes = [] if found is None else found.classes.tolist()
+    marks = [
+        "<Placemark>"
+        f"<name>{escape(percent(cell.probability))}</name><styleUrl>#density{step}</styleUrl>"
+        f'<ExtendedData><Data name="cell"><value>{cell.cell}</value></Data>'
+        f'<Data name="probability"><value>{cell.probability!r}</value></Data>'
+        f'<Data name="probability_per_{AREA_KM2:.0f}_km2"><value>{density!r}</value></Data></ExtendedData>'
+        f"<MultiGeometry>{''.join(_polygon([ring]) for ring in cell_polygons(cell.cell))}</MultiGeometry>"
+        "</Placemark>"
+        for cell, step, density in zip(cells, classes, densities(cells).tolist(), strict=True)
     ]
+    return "\n".join(["<Folder>", "<name>Probability by area</name>", *marks, "</Folder>"])
+
+
+def _placemark(prediction: Prediction, answer: Answer, concepts: int) -> str:
+    fields = answer_fields(prediction, answer, concepts)
+    description = [*answer_lines(prediction, answer, concepts), map_link(answer)]
     data = "".join(
         f'<Data name="{name}"><value>{escape(_value(value))}</value></Data>\n'
         for name, value in fields.items()

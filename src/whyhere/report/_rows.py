@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from whyhere.prediction import Answer, Prediction
-from whyhere.report._text import concepts_text, printable, score_decimals
+from whyhere.report._text import (
+    concepts_text,
+    coordinates,
+    kilometres,
+    percent,
+    printable,
+    score_decimals,
+    signed,
+)
 
-CONCEPTS_LISTED = 5
-"""How many concepts for and against a flat record names; JSON holds all."""
 
+def answer_fields(prediction: Prediction, answer: Answer, concepts: int) -> dict[str, Any]:
+    """Return the fields that CSV, GeoJSON and KML share, in the order of the CSV columns.
 
-def answer_fields(prediction: Prediction, answer: Answer) -> dict[str, Any]:
-    """Return the fields that CSV, GeoJSON and KML share, in the order of the CSV columns."""
+    Args:
+        prediction: What was answered.
+        answer: The answer to tell of.
+        concepts: How many concepts for, and how many against it are named; the others are summed.
+    """
     place, gps = answer.place, prediction.exif_gps
     decimals, reasons = score_decimals(prediction), answer.reasons
+    speaking, against = reasons.speaking[:concepts], reasons.against[:concepts]
+    absent, unconfirmed = reasons.absent[:concepts], reasons.unconfirmed[:concepts]
+    named = {part.id for part in (*speaking, *against, *absent, *unconfirmed)}
     return {
         "photo": printable(prediction.photo),
         "release": printable(prediction.release),
@@ -30,11 +45,24 @@ def answer_fields(prediction: Prediction, answer: Answer) -> dict[str, Any]:
         "country_code": None if place.country_code is None else printable(place.country_code),
         "score": answer.score,
         "remainder": answer.remainder,
-        "concepts_for": concepts_text(reasons.speaking[:CONCEPTS_LISTED], decimals),
-        "concepts_against": concepts_text(reasons.against[:CONCEPTS_LISTED], decimals),
-        "concepts_absent": concepts_text(reasons.absent[:CONCEPTS_LISTED], decimals),
-        "concepts_unconfirmed": concepts_text(reasons.unconfirmed[:CONCEPTS_LISTED], decimals),
+        "concepts_for": concepts_text(speaking, decimals),
+        "concepts_against": concepts_text(against, decimals),
+        "concepts_absent": concepts_text(absent, decimals),
+        "concepts_unconfirmed": concepts_text(unconfirmed, decimals),
+        "concepts_other": math.fsum(part.contribution for part in answer.concepts if part.id not in named),
         "rests_on": "; ".join(reasons.rests_on),
         "exif_lat": None if gps is None else gps.lat,
         "exif_lon": None if gps is None else gps.lon,
     }
+
+
+def answer_lines(prediction: Prediction, answer: Answer, concepts: int) -> list[str]:
+    """Return an answer in four lines, for marks on a map; the arguments are those of `answer_fields`."""
+    fields, decimals = answer_fields(prediction, answer, concepts), score_decimals(prediction)
+    chance = f"{percent(answer.probability)} within {kilometres(answer.radius_km)}"
+    return [
+        f"{coordinates(answer.lat, answer.lon)}: {chance}",
+        f"For: {fields['concepts_for'] or 'no named concept'}",
+        f"Against: {fields['concepts_against'] or 'no named concept'}",
+        f"Unnamed remainder {signed(answer.remainder, decimals)} of score {answer.score:.{decimals}f}",
+    ]

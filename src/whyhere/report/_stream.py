@@ -8,8 +8,22 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from whyhere.errors import UsageError
 from whyhere.prediction import Prediction, ReleaseCard
 
-FORMATS: tuple[str, ...] = ("table", "json", "jsonl", "csv", "geojson", "kml", "html")
+FORMATS: tuple[str, ...] = ("table", "json", "jsonl", "csv", "geojson", "kml", "gpx", "html")
 """Names that `render` and `stream` know."""
+
+LISTED = {"table": 3, "jsonl": 5, "csv": 5, "geojson": 5, "kml": 5, "gpx": 3}
+"""How many concepts for, and how many against each answer a format lists by default; others list all."""
+
+TAILS = {
+    "table": "",
+    "jsonl": "",
+    "csv": "",
+    "json": "\n]\n",
+    "geojson": "\n]}\n",
+    "kml": "</Document>\n</kml>\n",
+    "gpx": "</gpx>\n",
+}
+"""What makes the pieces yielded so far a whole document, where a format is written photo by photo."""
 
 
 def render(
@@ -20,8 +34,9 @@ def render(
     width: int = 80,
     color: bool = False,
     ascii_only: bool = False,
-    concepts: int = 3,
+    concepts: int | None = None,
     circles: bool = False,
+    surface: bool = False,
 ) -> str:
     """Return predictions in one of `FORMATS`.
 
@@ -32,8 +47,10 @@ def render(
         width: Columns of the table; at least 40 and at most 120 are used.
         color: Colour the table with ANSI escapes.
         ascii_only: Keep the table to ASCII, for terminals and pipes that cannot show more.
-        concepts: How many concepts the table lists for, and how many against each answer.
+        concepts: How many concepts are listed for, and how many against each answer; the others are one sum.
+            By default `LISTED` of the format: all in JSON. The report in HTML always has all.
         circles: Add the disc that each radius spans to GeoJSON and KML.
+        surface: Add the cells of the probability surface to GeoJSON and KML.
 
     Returns:
         Text that ends with a newline and is valid UTF-8.
@@ -51,6 +68,7 @@ def render(
         ascii_only=ascii_only,
         concepts=concepts,
         circles=circles,
+        surface=surface,
     )
     return "".join(pieces)
 
@@ -63,25 +81,29 @@ def stream(
     width: int = 80,
     color: bool = False,
     ascii_only: bool = False,
-    concepts: int = 3,
+    concepts: int | None = None,
     circles: bool = False,
+    surface: bool = False,
 ) -> Iterator[str]:
     """Yield the pieces of what `render` returns, as soon as the format allows.
 
-    Table, JSON lines, CSV, GeoJSON and KML yield after each photo; JSON lags one photo behind, because one
-    photo is an object and several are an array; HTML reads all predictions before its first piece, because
-    the page begins with an overview.
+    Table, JSON lines, CSV, GeoJSON, KML and GPX yield after each photo; JSON lags one photo behind, because
+    one photo is an object and several are an array; HTML reads all predictions before its first piece,
+    because the page begins with an overview. With `TAILS` of the format behind it, what was yielded after a
+    photo is a whole document.
 
     The arguments and errors are those of `render`; an unknown format is refused at once.
     """
     checked = map(_checked, predictions)
+    listed = LISTED.get(format) if concepts is None else concepts
     writers: dict[str, Callable[[], Iterator[str]]] = {
-        "table": lambda: _table(checked, width, color, ascii_only, concepts),
-        "json": lambda: _json(checked),
-        "jsonl": lambda: _jsonl(checked),
-        "csv": lambda: _csv(checked),
-        "geojson": lambda: _geojson(checked, card, circles),
-        "kml": lambda: _kml(checked, card, circles),
+        "table": lambda: _table(checked, width, color, ascii_only, listed or 0),
+        "json": lambda: _json(checked, listed),
+        "jsonl": lambda: _jsonl(checked, listed),
+        "csv": lambda: _csv(checked, listed or 0),
+        "geojson": lambda: _geojson(checked, card, listed or 0, circles, surface),
+        "kml": lambda: _kml(checked, card, listed or 0, circles, surface),
+        "gpx": lambda: _gpx(checked, card, listed or 0),
         "html": lambda: _html(checked, card),
     }
     if format not in writers:
@@ -100,34 +122,44 @@ def _table(
     return stream_table(predictions, width=width, color=color, ascii_only=ascii_only, concepts=concepts)
 
 
-def _json(predictions: Iterable[Prediction]) -> Iterator[str]:
+def _json(predictions: Iterable[Prediction], concepts: int | None) -> Iterator[str]:
     from whyhere.report._json import stream_json
 
-    return stream_json(predictions)
+    return stream_json(predictions, concepts=concepts)
 
 
-def _jsonl(predictions: Iterable[Prediction]) -> Iterator[str]:
+def _jsonl(predictions: Iterable[Prediction], concepts: int | None) -> Iterator[str]:
     from whyhere.report._json import stream_jsonl
 
-    return stream_jsonl(predictions)
+    return stream_jsonl(predictions, concepts=concepts)
 
 
-def _csv(predictions: Iterable[Prediction]) -> Iterator[str]:
+def _csv(predictions: Iterable[Prediction], concepts: int) -> Iterator[str]:
     from whyhere.report._csv import stream_csv
 
-    return stream_csv(predictions)
+    return stream_csv(predictions, concepts=concepts)
 
 
-def _geojson(predictions: Iterable[Prediction], card: ReleaseCard, circles: bool) -> Iterator[str]:
+def _geojson(
+    predictions: Iterable[Prediction], card: ReleaseCard, concepts: int, circles: bool, surface: bool
+) -> Iterator[str]:
     from whyhere.report._geojson import stream_geojson
 
-    return stream_geojson(predictions, card=card, circles=circles)
+    return stream_geojson(predictions, card=card, concepts=concepts, circles=circles, surface=surface)
 
 
-def _kml(predictions: Iterable[Prediction], card: ReleaseCard, circles: bool) -> Iterator[str]:
+def _kml(
+    predictions: Iterable[Prediction], card: ReleaseCard, concepts: int, circles: bool, surface: bool
+) -> Iterator[str]:
     from whyhere.report._kml import stream_kml
 
-    return stream_kml(predictions, card=card, circles=circles)
+    return stream_kml(predictions, card=card, concepts=concepts, circles=circles, surface=surface)
+
+
+def _gpx(predictions: Iterable[Prediction], card: ReleaseCard, concepts: int) -> Iterator[str]:
+    from whyhere.report._gpx import stream_gpx
+
+    return stream_gpx(predictions, card=card, concepts=concepts)
 
 
 def _html(predictions: Iterable[Prediction], card: ReleaseCard) -> Iterator[str]:

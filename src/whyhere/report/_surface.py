@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whyhere.prediction import SurfaceCell
+from whyhere.report._rings import split_ring
 
 CLASSES = 6
 AREA_KM2 = 10_000.0
@@ -50,7 +51,7 @@ def classify(cells: Sequence[SurfaceCell]) -> Surface | None:
         return None
     area = np.array([h3.cell_area(cell.cell, unit="km^2") for cell in cells])
     mass = np.array([cell.probability for cell in cells])
-    density = mass / area * AREA_KM2
+    density = densities(cells)
     top = math.floor(2 * math.log10(density.max()) + 1e-9)
     # 10 ** 0.5 is 3.16; written as 3.
     limits = tuple(
@@ -64,6 +65,22 @@ def classify(cells: Sequence[SurfaceCell]) -> Surface | None:
         probability=float(mass.sum()),
         reach_km=2 * math.sqrt(float(area.max()) / math.pi),
     )
+
+
+def densities(cells: Sequence[SurfaceCell]) -> NDArray[np.float64]:
+    """Return the probability per `AREA_KM2` of each cell, shape [n]."""
+    import h3
+
+    area = np.array([h3.cell_area(cell.cell, unit="km^2") for cell in cells])
+    found: NDArray[np.float64] = np.array([cell.probability for cell in cells]) / area * AREA_KM2
+    return found
+
+
+def cell_polygons(cell: str) -> list[NDArray[np.float64]]:
+    """Return an H3 cell as rings within longitudes -180 to 180: two where it lies across the antimeridian."""
+    import h3
+
+    return split_ring(np.array(h3.cell_to_boundary(cell)))
 
 
 def density_text(limit: float) -> str:

@@ -22,6 +22,7 @@ from whyhere.report._text import (
     coordinates,
     exif_text,
     kilometres,
+    map_link,
     percent,
     place_text,
     printable,
@@ -176,7 +177,11 @@ class _Table:
         place = self.shortened(place_text(answer), self.width - len(rank) - len(chance) - 2, keep="start")
         self.console.print()
         self.ends((rank + place, "bold"), (chance, "bold"))
-        self.line((" " * _INDENT + coordinates(answer.lat, answer.lon), ""))
+        spot, link = " " * _INDENT + coordinates(answer.lat, answer.lon), map_link(answer)
+        if _cells(spot) + 2 + _cells(link) <= self.width:
+            self.ends((spot, ""), (link, "dim"))
+        else:
+            self.line((spot, ""))
 
     def side(self, label: str, concepts: Sequence[ConceptContribution], scale: _Scale, style: str) -> None:
         """Print the concepts that speak for or against, one line each; the label on the first."""

@@ -78,6 +78,17 @@ def coordinates(lat: float, lon: float) -> str:
     return f"{round(lat, 3) + 0.0:.3f}, {round(lon, 3) + 0.0:.3f}"
 
 
+def map_link(answer: Answer) -> str:
+    """Return the address of an answer on OpenStreetMap, zoomed to its radius; nothing ever fetches it.
+
+    Whoever opens it tells OpenStreetMap the position, and nothing about the photo.
+    """
+    around = 40_000 / (4 * max(answer.radius_km, 0.1))  # a map of four radii; zoom 0 is the whole Earth
+    zoom = min(max(round(math.log2(around)), 2), 16)
+    lat, lon = round(answer.lat, 4) + 0.0, round(answer.lon, 4) + 0.0
+    return f"https://osm.org/?mlat={lat:g}&mlon={lon:g}&zoom={zoom}"
+
+
 def decimals_for(values: Iterable[float]) -> int:
     """Return how many decimals show the largest magnitude in `values` with two digits, 1 to 6."""
     largest = max((abs(value) for value in values), default=0.0)
