@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,8 @@ Ring = NDArray[np.float64]
 _CHILDREN = {"FeatureCollection": "features", "GeometryCollection": "geometries"}
 _MAX_LON = 540.0
 _MAX_DEPTH = 32
+MAX_CHARACTERS = 250_000_000
+"""Longest GeoJSON text read: about six million positions."""
 
 
 def read_polygons(text: str, *, source: str) -> tuple[str | None, list[list[Ring]]]:
@@ -33,6 +36,11 @@ def read_polygons(text: str, *, source: str) -> tuple[str | None, list[list[Ring
     Raises:
         UsageError: It is no GeoJSON, or holds anything but areas in WGS84 longitude and latitude.
     """
+    if len(text) > MAX_CHARACTERS:
+        raise UsageError(
+            f"{source} has {len(text):,} characters, more than the {MAX_CHARACTERS:,} allowed for a region; "
+            "simplify its outline"
+        )
     try:
         root = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -82,12 +90,33 @@ def _polygon(coordinates: Any) -> Iterator[list[Ring]]:  # noqa: ANN401 - any JS
 
 
 def _ring(positions: Any) -> Ring:  # noqa: ANN401 - any JSON
+    plain = _plain_ring(positions)
+    if plain is not None:
+        return plain
     rows = [_position(position) for position in _list(positions, "a ring")]
     if rows and rows[0] != rows[-1]:
         rows.append(rows[0])
     if len(set(rows)) < 3:
         raise ValueError(f"a ring needs at least three different positions, this has {len(set(rows))}")
     return np.array(rows, np.float64)
+
+
+def _plain_ring(positions: Any) -> Ring | None:  # noqa: ANN401 - any JSON
+    """Return a ring without any fault at all, ten times as fast; None where something must be said of it."""
+    try:
+        if len(positions) < 4 or set(map(type, positions)) != {list} or set(map(len, positions)) != {2}:
+            return None
+        numbers = list(chain.from_iterable(positions))
+        if not set(map(type, numbers)) <= {int, float} or positions[0] != positions[-1]:
+            return None
+        ring = np.array(numbers, np.float64).reshape(-1, 2)
+        if not math.isfinite(sum(numbers)):
+            return None
+    except (TypeError, OverflowError):
+        return None
+    lons, lats = numbers[0::2], numbers[1::2]
+    within = min(lons) >= -_MAX_LON and max(lons) <= _MAX_LON and min(lats) >= -90.0 and max(lats) <= 90.0
+    return ring if within and positions[0] != positions[1] != positions[2] != positions[0] else None
 
 
 def _position(position: Any) -> tuple[float, float]:  # noqa: ANN401 - any JSON

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,12 +13,9 @@ from numpy.typing import ArrayLike, NDArray
 from whyhere.errors import UsageError
 from whyhere.geo._areas import find_area, in_area
 from whyhere.geo._countries import _by_name, _plain, checked_positions, country_codes, find_country
-from whyhere.geo._geojson import read_polygons
-from whyhere.geo._rings import FULL_TURN, unwrap_ring, whole_turns
+from whyhere.geo._geojson import MAX_CHARACTERS, read_polygons
+from whyhere.geo._rings import FULL_TURN
 from whyhere.geo._units import Unit, find_unit, in_unit, is_constituent
-
-if TYPE_CHECKING:
-    import shapely
 
 ACCEPTED = (
     "a region is a country (FR, FRA or France), a continent or area (Europe, Balkans), a state or province "
@@ -141,44 +138,6 @@ class _BoxShape:
         return {"box": box}
 
 
-@dataclass(frozen=True, slots=True)
-class _AreaShape:
-    """Polygons on the endless map: outer ring and holes, tested at every whole turn."""
-
-    polygons: tuple[tuple[shapely.Polygon, ...], ...]
-
-    def contains(self, lat: NDArray[np.float64], lon: NDArray[np.float64]) -> NDArray[np.bool_]:
-        import shapely
-
-        inside = np.zeros(len(lat), bool)
-        for outer, *holes in self.polygons:
-            mine = _within(outer, lat, lon, shapely.intersects_xy)
-            for hole in holes:
-                mine &= ~_within(hole, lat, lon, shapely.contains_xy)
-            inside |= mine
-        return inside
-
-    def to_dict(self) -> dict[str, Any]:
-        coordinates = [
-            [[list(point) for point in ring.exterior.coords] for ring in rings] for rings in self.polygons
-        ]
-        return {"geometry": {"type": "MultiPolygon", "coordinates": coordinates}}
-
-
-def _within(
-    ring: shapely.Polygon,
-    lat: NDArray[np.float64],
-    lon: NDArray[np.float64],
-    test: Any,  # noqa: ANN401 - shapely publishes no types
-) -> NDArray[np.bool_]:
-    """Test a ring at every whole turn; at a pole all longitudes are one."""
-    west, south, east, north = ring.bounds
-    inside: NDArray[np.bool_] = ((lat == 90.0) & (north == 90.0)) | ((lat == -90.0) & (south == -90.0))
-    for turn in whole_turns(west, east):
-        inside |= test(ring, lon + turn * FULL_TURN, lat)
-    return inside
-
-
 def parse_region(text: str) -> Region:
     """Understand what a user writes for `--region`.
 
@@ -211,6 +170,12 @@ def parse_region(text: str) -> Region:
     if path is None:
         raise _unknown(text)
     try:
+        if path.exists() and not path.is_file():
+            raise UsageError(
+                f"cannot read the region file {text}: it is no file, but a folder, a pipe or a device"
+            )
+        if path.stat().st_size > 2 * MAX_CHARACTERS:
+            raise UsageError(f"cannot read the region file {text}: it has over {2 * MAX_CHARACTERS:,} bytes")
         content = path.read_text(encoding="utf-8-sig")
     except (OSError, ValueError) as error:
         raise UsageError(f"cannot read the region file {text}: {error}") from error
@@ -290,17 +255,11 @@ def _box(text: str) -> Region:
 
 
 def _area(text: str, *, source: str, name: str) -> Region:
-    import shapely
+    from whyhere.geo._polygons import PolygonsShape
 
     own_name, polygons = read_polygons(text, source=source)
     try:
-        shapes = tuple(tuple(shapely.Polygon(unwrap_ring(ring)) for ring in rings) for rings in polygons)
+        shape = PolygonsShape.build(polygons)
     except ValueError as error:
         raise UsageError(f"{source}: {error}") from error
-    for rings in shapes:
-        west, south, east, north = rings[0].bounds
-        if west == east or south == north:
-            raise UsageError(f"{source}: a polygon has no area")
-        for ring in rings:
-            shapely.prepare(ring)
-    return Region(own_name or name, _AreaShape(shapes))
+    return Region(own_name or name, shape)
