@@ -47,7 +47,7 @@ MAY_IMPORT = {
 }
 # These sit on top. Nothing needs training, evaluation or probing to locate a photo.
 NOT_FOR_LOCATING = {"training", "evaluation", "probing", "faithfulness"}
-JOINS = {"_assembly", "_answering", "_explaining", "locator", "atlas", "__init__", "__main__"}
+JOINS = {"_assembly", "_answering", "_hints", "_explaining", "locator", "atlas", "__init__", "__main__"}
 ON_TOP = {"cli", *JOINS, *NOT_FOR_LOCATING}
 
 

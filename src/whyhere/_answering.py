@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from whyhere._assembly import Parts
+from whyhere._hints import Hint, read_hint
 from whyhere.alignment import Contributions, ImageCode
 from whyhere.errors import UsageError
 from whyhere.explain import best_points, strengths, surroundings
-from whyhere.geo import LatLon, Region, cell_string, parse_region, place_names
+from whyhere.geo import LatLon, Region, cell_string, country_codes, parse_region, place_names
 from whyhere.images import Photo, preprocess, thumbnail
 from whyhere.prediction import (
     Answer,
@@ -23,9 +23,6 @@ from whyhere.prediction import (
     SurfaceCell,
 )
 from whyhere.ranking import CellIndex, cell_probabilities, hint_log_prior, rank_places
-
-if TYPE_CHECKING:
-    from whyhere.concepts import TextDirection
 
 _SURFACE_MASS = 0.99  # the surface of a report leaves out cells beyond this much probability
 
@@ -94,17 +91,6 @@ class Answered:
     prediction: Prediction
 
 
-def hint_direction(hint: str) -> TextDirection:
-    """Look a hint up in the open vocabulary.
-
-    Raises:
-        UsageError: No word of it is known.
-    """
-    from whyhere.concepts import open_vocabulary
-
-    return open_vocabulary().direction(hint)
-
-
 def features_of(photo: Photo, parts: Parts) -> NDArray[np.float32]:
     """Look at a photo: the one slow step.
 
@@ -161,11 +147,9 @@ class Answerer:
                 )
         words = log_prior = None
         if hint is not None:
-            text = self._understood(hint)
-            words = HintWords(hint, text.known, text.unknown)
-            direction = self.parts.alignment.location_direction(text.pattern)
-            cosines = self.parts.alignment.location_cosines(direction, self.parts.gallery.embeddings)
-            log_prior = hint_log_prior(cosines)
+            understood = read_hint(hint)
+            words = HintWords(hint, understood.known, understood.unknown)
+            log_prior = self._log_prior(understood)
         return Query(top, radius_km, allowed, words, log_prior, name, with_thumbnail)
 
     def scores(self, code: ImageCode) -> NDArray[np.float32]:
@@ -249,18 +233,27 @@ class Answerer:
         )
         return Answered(code, scores, probabilities, tuple(points), parts, prediction)
 
-    def _understood(self, hint: str) -> TextDirection:
-        """Look a hint up, for a release that takes hints."""
-        from whyhere.concepts import open_vocabulary
+    def _log_prior(self, hint: Hint) -> NDArray[np.float64]:
+        """Turn a hint into a prior over the points of the gallery."""
+        gallery, of_words = self.parts.gallery, None
+        if hint.words is not None:
+            from whyhere.concepts import open_vocabulary
 
-        # Equal width is not enough: other towers of width 512 mean other things by their directions.
-        words_for, own = open_vocabulary().tower, self.parts.tower_name
-        if own != words_for:
-            raise UsageError(
-                f"release {self.parts.card.name} takes no hints: the known words are directions of the image "
-                f"tower {words_for}, and its own is {own or 'another one'}"
-            )
-        return hint_direction(hint)
+            # Equal width is not enough: other towers of width 512 mean other things by their directions.
+            words_for, own = open_vocabulary().tower, self.parts.tower_name
+            if own != words_for:
+                raise UsageError(
+                    f"release {self.parts.card.name} takes no words as hints, only places, scripts and the "
+                    f"side of traffic: the known words are directions of the image tower {words_for}, and "
+                    f"its own is {own or 'another one'}"
+                )
+            alignment = self.parts.alignment
+            direction = alignment.location_direction(hint.words.pattern)
+            of_words = hint_log_prior(alignment.location_cosines(direction, gallery.embeddings))
+        codes = np.empty(len(gallery), object)
+        if hint.clues:
+            codes[:] = country_codes(gallery.lat, gallery.lon)
+        return hint.log_prior(gallery.lat, gallery.lon, codes, of_words)
 
     def _probability_of(self, allowed: NDArray[np.bool_], anywhere: NDArray[np.float64]) -> float:
         """Return the probability of a region; a cell on its border counts by its points inside."""

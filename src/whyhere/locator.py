@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whyhere import _explaining
-from whyhere._answering import Answerer, Query, Shot, features_of, hint_direction
+from whyhere._answering import Answerer, Query, Shot, features_of
 from whyhere._assembly import Parts, assemble
+from whyhere._hints import Hint, read_hint
 from whyhere.alignment import ImageCode
 from whyhere.errors import PhotoError, UsageError
 from whyhere.explain import Explanation
@@ -24,7 +25,6 @@ from whyhere.ranking import CellIndex
 from whyhere.releases import Release, resolve
 
 if TYPE_CHECKING:
-    from whyhere.concepts import TextDirection
     from whyhere.encoders._tracing import TracingTower
 
 DECODED_AHEAD = 2
@@ -116,8 +116,8 @@ class Locator:
             top: How many different places at most.
             radius_km: Points nearer than this belong to the same place; the release's own by default.
             region: Answer only inside it: a `Region`, or what `parse_region` understands.
-            hint: What you know about the photo in a few words ("beach", "snowy mountains"): favours places
-                that such words fit, by a bounded factor; see `hint_words`.
+            hint: What you know about the photo in a few words ("beach in Norway", "Cyrillic signs"): favours
+                places that fit, by a bounded factor; see `hint_words`.
             with_thumbnail: Keep a small JPEG of the photo in the prediction, for reports.
             name: What to call the photo; its path by default.
 
@@ -311,13 +311,13 @@ class Locator:
         scores = self._answerer.scores(code)
         return self._answerer.probabilities(scores, allowed=query.allowed, log_prior=query.log_prior)
 
-    def hint_words(self, hint: str) -> TextDirection:
-        """Say which words of a hint are known and count, and which are not.
+    def hint_words(self, hint: str) -> Hint:
+        """Say what of a hint is known and counts, places and words, and which words do not.
 
         Raises:
-            UsageError: No word of it is known.
+            UsageError: Nothing of it is known, or it says what a hint cannot say.
         """
-        return hint_direction(hint)
+        return read_hint(hint)
 
     def _locate(self, photo: Photo, query: Query) -> Prediction:
         return self._answerer.answer(self._encode(photo), query, Shot.of(photo, query)).prediction

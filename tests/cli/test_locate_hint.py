@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+from whyhere._hints import read_hint
 from whyhere.cli import _locate
 from whyhere.cli._main import app
 from whyhere.concepts import open_vocabulary
@@ -24,12 +25,12 @@ class StubLocator:
 
     def locate_many(self, photos, **options):
         self.asked.append(options)
-        open_vocabulary().direction(options["hint"] or "beach")  # refuses at once, as the real one does
+        read_hint(options["hint"] or "beach")  # refuses at once, as the real one does
         list(photos)
         return iter(())
 
     def hint_words(self, hint):
-        return open_vocabulary().direction(hint)
+        return read_hint(hint)
 
 
 @pytest.fixture
@@ -53,6 +54,12 @@ def test_the_hint_reaches_the_locator_and_is_said(locate):
     assert "answers are given the hint palm tree, which is your word, not the photo's" in result.stderr
     assert "by a factor of 10 at most" in result.stderr
     assert "hint" not in result.stdout
+
+
+def test_a_place_in_a_hint_is_said_with_the_option_that_is_stricter(locate):
+    _, result = locate("--hint", "Norwegian beach, Bavaria")
+    assert "given the hint Norway, Bavaria, Germany, beach, which is your word" in result.stderr
+    assert 'to answer nowhere else: --region "Norway; Bavaria, Germany"' in result.stderr
 
 
 def test_an_uncertain_word_is_called_so(locate):

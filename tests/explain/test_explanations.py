@@ -302,10 +302,13 @@ class TestHints:
     def hinted(self, monkeypatch):
         """A small world in which every hint means one direction of the image embeddings."""
         from whyhere import _answering
+        from whyhere._hints import Hint
         from whyhere.concepts import TextDirection
 
         vector = np.ones(32, np.float32) / np.float32(32**0.5)
-        monkeypatch.setattr(_answering, "hint_direction", lambda text: TextDirection(vector, (text,), ()))
+        monkeypatch.setattr(
+            _answering, "read_hint", lambda text: Hint(text, (), TextDirection(vector, (text,), ()), ())
+        )
         return small_locator(tower_name="clip-vit-b16")
 
     def test_a_hint_moves_probability_towards_what_fits_it_and_no_further_than_it_may(self, hinted):
@@ -339,7 +342,7 @@ class TestHints:
     def test_releases_of_another_image_tower_take_no_hints(self, hinted, name):
         # The direction would fit: only the name of the tower says that it means something else.
         other = small_locator(tower_name=name)
-        with pytest.raises(UsageError, match=r"takes no hints.*clip-vit-b16"):
+        with pytest.raises(UsageError, match=r"takes no words as hints.*clip-vit-b16"):
             other.explain(code_of(other, 1), hint="beach")
 
     def test_a_hint_of_unknown_words_is_refused(self, hinted, monkeypatch):

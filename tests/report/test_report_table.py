@@ -4,7 +4,7 @@ import dataclasses
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
@@ -100,6 +100,7 @@ def test_as_many_concepts_as_asked(kauai, card):
     assert len(re.findall(r"[█▏▎▍▌▋▊▉▒]$", text, re.MULTILINE)) == 10
 
 
+@settings(deadline=None)
 @given(name=st.text(st.characters(), max_size=200), width=st.integers(40, 120))
 def test_any_name_fits_on_the_first_line(name, width, kauai, card):
     text = render([dataclasses.replace(kauai, photo=name)], "table", card=card, width=width)

@@ -38,14 +38,14 @@ def locate(
         list[str] | None,
         typer.Option(
             metavar="REGION",
-            help="Answer only inside: a country, SOUTH,WEST,NORTH,EAST in degrees, or a GeoJSON file.",
+            help="Answer only inside: countries, a continent, a state, SOUTH,WEST,NORTH,EAST, GeoJSON.",
         ),
     ] = None,
     hint: Annotated[
         str | None,
         typer.Option(
             metavar="TEXT",
-            help='What you know of the place in a few words, such as "snow mountains": a bounded nudge.',
+            help='What you know in a few words, such as "snow, Nordic, left-hand traffic": a bounded nudge.',
         ),
     ] = None,
     release: Annotated[str, typer.Option(help="Name or directory of the release.")] = "base",
@@ -226,6 +226,8 @@ def _say_hint(locator: Locator, hint: str) -> None:
         f"answers are given the hint {', '.join(text.known)}, which is your word, not the photo's; "
         f"it changes the odds between two places by a factor of {HINT_STRENGTH:g} at most"
     )
+    if text.places:
+        print(f'whyhere: to answer nowhere else: --region "{"; ".join(text.places)}"', file=sys.stderr)
 
 
 def _photos(arguments: list[str], batch: Batch) -> list[Path | StdinPhoto]:

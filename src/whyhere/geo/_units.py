@@ -55,6 +55,8 @@ def find_unit(text: str) -> Unit | None:
         UsageError: Units of several countries are called that; the message names them.
     """
     name, _, country = text.rpartition(",") if "," in text else (text, "", "")
+    if not _plain(name):
+        return None
     found = _by_name().get(_plain(name)) or _by_name().get(_bare(name)) or ()
     if country:
         try:
@@ -119,6 +121,7 @@ def _by_name() -> dict[str, tuple[Unit, ...]]:
     for unit in sorted(units, key=lambda unit: (unit.name, unit.country_code)):
         full[_plain(unit.name)] = (*full.get(_plain(unit.name), ()), unit)
         bare[_bare(unit.name)] = (*bare.get(_bare(unit.name), ()), unit)
+    bare.pop("", None)
     return bare | full
 
 

@@ -29,7 +29,7 @@ from whyhere.report._explain_words import (
     spot_text,
     strength_text,
 )
-from whyhere.report._table import _ASCII, _UNICODE, _ascii, _cells, _Table, _text
+from whyhere.report._table import _ASCII, _UNICODE, _ascii, _cells, _Table
 from whyhere.report._text import (
     HYPOTHESIS,
     NO_PLACE,
@@ -185,12 +185,6 @@ class _Page(_Table):
             self.ends((left, "bold"), (right, "bold"))
         else:
             self.line((left, "bold"))
-
-    def paragraph(self, text: str, style: str = "") -> None:
-        """Print text below a title, every line of it indented."""
-        for line in _text([(text, style)]).wrap(self.console, self.width - _INDENT):
-            line.rstrip()
-            self.line((" " * _INDENT + line.plain, style))
 
     def sums(self, lines: Sequence[Line], heads: Sequence[str], decimals: int, silent: int) -> None:
         """Print one line a summand: name, numbers, bar."""

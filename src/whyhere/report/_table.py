@@ -139,7 +139,7 @@ class _Table:
         if common:
             self.console.print()
             count = len(prediction.answers)
-            self.line((f"{' ' * _INDENT}Speaks for all {count} places, the first with these numbers:", ""))
+            self.paragraph(f"Speaks for all {count} places, the first with these numbers:")
             self.side("for", [row[0] for row in common], scale, "cyan")
         for answer, (supporting, opposing) in zip(prediction.answers, shown, strict=True):
             self.heading(answer)
@@ -166,9 +166,9 @@ class _Table:
             f"unnamed remainder {signed(answer.remainder, decimals)} of score {answer.score:.{decimals}f}"
         )
         for text in filter(None, texts):
-            self.line((" " * _INDENT + self.shortened(text, self.width - _INDENT, keep="start"), "dim"))
+            self.paragraph(text, "dim")
         for text in cautions(reasons):
-            self.line((" " * _INDENT + text, "yellow"))
+            self.paragraph(text, "yellow")
 
     def heading(self, answer: Answer) -> None:
         """Print rank and place with probability and radius, then the position."""
@@ -224,6 +224,12 @@ class _Table:
             excess = max(1, (_cells(text) - room) // 2)
             text = text[excess:] if keep == "end" else text[:-excess]
         return self.look.ellipsis + text if keep == "end" else text.rstrip(" ,") + self.look.ellipsis
+
+    def paragraph(self, text: str, style: str = "") -> None:
+        """Print text, every line of it indented."""
+        for line in _text([(text, style)]).wrap(self.console, self.width - _INDENT):
+            line.rstrip()
+            self.line((" " * _INDENT + line.plain, style))
 
     def line(self, *parts: tuple[str, str]) -> None:
         """Print parts of text, each with its style."""
