@@ -230,6 +230,7 @@ class Answerer:
             surface=self._surface(probabilities),
             thumbnail=shot.thumbnail,
             assumptions=assumptions,
+            card=self.parts.card,
         )
         return Answered(code, scores, probabilities, tuple(points), parts, prediction)
 

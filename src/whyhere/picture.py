@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
@@ -41,6 +41,10 @@ class Picture:
     def _repr_svg_(self) -> str:
         """Show the drawing in a notebook."""
         return self.svg
+
+    def files(self) -> dict[str, Callable[[], str | bytes]]:
+        """Return what makes a file of the drawing, by suffix."""
+        return {".svg": lambda: self.svg, ".png": self.png}
 
     def png(self) -> bytes:
         """Return the drawing as a PNG file.
@@ -79,19 +83,39 @@ class Picture:
         Raises:
             UsageError: The suffix names nothing that this picture can be, or the file cannot be written.
         """
-        target = Path(path)
-        suffix = target.suffix.lower()
-        if suffix == ".svg":
-            content = self.svg.encode()
-        elif suffix in {".html", ".htm"}:
-            content = self.html().encode()
-        elif suffix == ".png":
-            content = self.png()
-        else:
-            kinds = ".svg or .html" if self.raster is None else ".svg, .html or .png"
-            raise UsageError(f"{target}: a picture is written as {kinds}, by the suffix of the file")
-        try:
-            target.write_bytes(content)
-        except OSError as error:
-            raise UsageError(f"{target}: cannot write it ({error.strerror})") from error
-        return target
+        kinds = self.files()
+        if self.raster is None:
+            del kinds[".png"]
+        return save_as(path, {**kinds, ".html": self.html, ".htm": self.html})
+
+
+def save_as(path: str | os.PathLike[str], kinds: Mapping[str, Callable[[], str | bytes]]) -> Path:
+    """Write a result to a file.
+
+    Args:
+        path: The suffix says what is written.
+        kinds: What makes the content, by suffix.
+
+    Returns:
+        The path.
+
+    Raises:
+        UsageError: The suffix is none of these, or the file cannot be written.
+    """
+    target = Path(path)
+    make = kinds.get(target.suffix.lower())
+    if make is None:
+        raise UsageError(f"{target}: the suffix of the file says what is written: one of {', '.join(kinds)}")
+    content = make()
+    try:
+        target.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8"))
+    except OSError as error:
+        raise UsageError(f"{target}: cannot write it ({error.strerror})") from error
+    return target
+
+
+def as_notebook_html(lines: Sequence[str], drawn: Picture) -> str:
+    """Return what a notebook shows of a result: its lines as text, and its picture below."""
+    first, *others = (escape(line) for line in lines if line)
+    text = "<br>".join((f"<strong>{first}</strong>", *others))
+    return f'<div style="max-width:64rem"><p>{text}</p>{drawn.svg}</div>'

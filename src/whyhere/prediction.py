@@ -6,9 +6,15 @@ The JSON Schema of `Prediction.to_dict` lies in `report/prediction.schema.json`.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from whyhere.geo import LatLon, PlaceName
+
+if TYPE_CHECKING:
+    import os
+
+    from whyhere.picture import Picture
 from whyhere.reasons import Reasons, reasons_of
 
 
@@ -244,7 +250,7 @@ class CountryShare:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Prediction:
     """Everything whyhere says about one photo.
 
@@ -258,6 +264,7 @@ class Prediction:
         thumbnail: A small JPEG of the photo for reports, or None where nobody asked for one.
         assumptions: What the probabilities take for granted: all hold only where it is true.
         countries: Probability by country in falling order, those worth listing, the open sea among them.
+        card: What a reader must know about the release, for files and notebooks; None where nobody said.
     """
 
     photo: str
@@ -269,6 +276,7 @@ class Prediction:
     thumbnail: bytes | None = field(default=None, repr=False)
     assumptions: Assumptions = Assumptions()
     countries: tuple[CountryShare, ...] = ()
+    card: ReleaseCard | None = field(default=None, repr=False, compare=False)
 
     @property
     def other_countries(self) -> float:
@@ -297,6 +305,39 @@ class Prediction:
             "answers": [answer.to_dict() for answer in self.answers],
             "meanings": [{"id": id, "meaning": text} for id, text in self.meanings().items()],
         }
+
+    def plot(self) -> Picture:
+        """Draw the probability and the answers on a map of the world."""
+        from whyhere.report._shown import prediction_picture
+
+        return prediction_picture(self)
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the prediction to a file.
+
+        Args:
+            path: The suffix says what is written: .json, .jsonl, .csv, .geojson, .kml, .gpx,
+                .html, .txt, .svg or .png.
+
+        Raises:
+            UsageError: The suffix is none of these, or the file cannot be written.
+        """
+        from whyhere.picture import save_as
+        from whyhere.report._shown import prediction_files
+
+        return save_as(path, prediction_files(self))
+
+    def __repr__(self) -> str:
+        """Say the essence in three lines."""
+        from whyhere.report._shown import prediction_lines
+
+        return "\n  ".join(line for line in prediction_lines(self) if line)
+
+    def _repr_html_(self) -> str:
+        """Show the same and the picture in a notebook."""
+        from whyhere.report._shown import prediction_html
+
+        return prediction_html(self)
 
 
 @dataclass(frozen=True, slots=True)

@@ -252,8 +252,28 @@ def test_plots_are_well_formed_and_hold_the_numbers(locator, tmp_path):
         assert active
         assert active <= texts
         assert picture._repr_svg_() == picture.svg
-    with pytest.raises(UsageError, match=r"\.svg"):
-        picture.save(tmp_path / "why.png")
+    with pytest.raises(UsageError, match=r"\.svg, \.png"):
+        picture.save(tmp_path / "why.xyz")
+    assert picture.save(tmp_path / "why.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_an_explanation_shows_and_saves_itself(locator, tmp_path):
+    from lxml import html
+
+    for options in ({}, {"versus": 2}, {"without": [locator.parts.concepts[0].id]}):
+        found = locator.explain(code_of(locator, 12), name="a <photo>.jpg", **options)
+        lines = repr(found).splitlines()
+        assert len(lines) == 3
+        assert "a <photo>.jpg" in lines[0]
+        assert ("rather than" in lines[2]) == ("versus" in options)
+        shown = html.fragment_fromstring(found._repr_html_())
+        assert "a <photo>.jpg" in shown.text_content()
+        assert len(shown.findall(".//svg")) == 1
+        assert json.loads(found.save(tmp_path / "a.json").read_text()) == json.loads(
+            json.dumps(found.to_dict())
+        )
+        for suffix in (".html", ".txt", ".svg", ".png"):
+            assert found.save(tmp_path / f"a{suffix}").stat().st_size > 500
 
 
 def test_regions_need_a_photo_and_a_tower_that_can_be_traced(locator):

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
+import whyhere.report._land as land
 from whyhere.geo import LatLon, PlaceName, great_circle_km
 from whyhere.prediction import Answer, ConceptContribution, Prediction, ReleaseCard, SurfaceCell
 
@@ -300,3 +301,11 @@ def check_golden() -> Callable[[str, str], None]:
         )
 
     return check
+
+
+@pytest.fixture
+def no_land(monkeypatch):
+    """Leave the land out, so that golden pages do not change with the basemap."""
+    monkeypatch.setattr(land, "world_land", lambda: "M0 0l1 1z")
+    monkeypatch.setattr(land, "world_borders", lambda: "M0 0l1 1")
+    monkeypatch.setattr(land, "local_land", lambda *_, **__: "M0 0l1 1z")

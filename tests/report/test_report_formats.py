@@ -11,19 +11,10 @@ import sys
 import pytest
 from lxml import etree
 
-import whyhere.report._land as land
 from whyhere.errors import UsageError
 from whyhere.report import FORMATS, TAILS, render, stream
 
 EXTENSION = {"table": "txt"}
-
-
-@pytest.fixture
-def no_land(monkeypatch):
-    """Leave the land out, so that golden pages do not change with the basemap."""
-    monkeypatch.setattr(land, "world_land", lambda: "M0 0l1 1z")
-    monkeypatch.setattr(land, "world_borders", lambda: "M0 0l1 1")
-    monkeypatch.setattr(land, "local_land", lambda *_, **__: "M0 0l1 1z")
 
 
 @pytest.mark.usefixtures("no_land")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +16,8 @@ from whyhere.prediction import ReleaseCard
 from whyhere.ranking import CellIndex
 
 if TYPE_CHECKING:
+    import os
+
     from whyhere.picture import Picture
 
 _RESOLUTIONS = (3, 4, 5)
@@ -91,7 +94,7 @@ class ComparedSide:
         return asdict(self)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Comparison:
     """Two parts of the Earth, told apart.
 
@@ -142,6 +145,32 @@ class Comparison:
         from whyhere.atlas._sankey import sankey
 
         return sankey(self, limit=limit)
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the comparison to a file.
+
+        Args:
+            path: The suffix says what is written: .json, .html, .txt, .svg or .png.
+
+        Raises:
+            UsageError: The suffix is none of these, or the file cannot be written.
+        """
+        from whyhere.atlas._shown import compare_files
+        from whyhere.picture import save_as
+
+        return save_as(path, compare_files(self))
+
+    def __repr__(self) -> str:
+        """Say the essence in three lines."""
+        from whyhere.atlas._shown import compare_lines
+
+        return "\n  ".join(line for line in compare_lines(self) if line)
+
+    def _repr_html_(self) -> str:
+        """Show the same and the picture in a notebook."""
+        from whyhere.atlas._shown import compare_html
+
+        return compare_html(self)
 
 
 @dataclass(frozen=True, slots=True)

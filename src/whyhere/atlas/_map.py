@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +16,8 @@ from whyhere.prediction import ReleaseCard
 from whyhere.ranking import CellIndex
 
 if TYPE_CHECKING:
+    import os
+
     from whyhere.picture import Picture
 
 RESOLUTION = 3
@@ -48,7 +51,7 @@ class MapCell:
         return asdict(self)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class ConceptMap:
     """Where on Earth a concept or a text is, as far as the embeddings of places know.
 
@@ -116,6 +119,33 @@ class ConceptMap:
         from whyhere.atlas._map_picture import map_picture
 
         return map_picture(self)
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the map to a file.
+
+        Args:
+            path: The suffix says what is written: .json, .geojson,
+                .html, .txt, .svg or .png.
+
+        Raises:
+            UsageError: The suffix is none of these, or the file cannot be written.
+        """
+        from whyhere.atlas._shown import map_files
+        from whyhere.picture import save_as
+
+        return save_as(path, map_files(self))
+
+    def __repr__(self) -> str:
+        """Say the essence in three lines."""
+        from whyhere.atlas._shown import map_lines
+
+        return "\n  ".join(line for line in map_lines(self) if line)
+
+    def _repr_html_(self) -> str:
+        """Show the same and the picture in a notebook."""
+        from whyhere.atlas._shown import map_html
+
+        return map_html(self)
 
 
 @dataclass(frozen=True, slots=True)

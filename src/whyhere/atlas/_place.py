@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +17,8 @@ from whyhere.prediction import ReleaseCard
 from whyhere.ranking import CellIndex
 
 if TYPE_CHECKING:
+    import os
+
     from whyhere.picture import Picture
 
 REGION_KM = 500.0
@@ -85,7 +88,7 @@ class SimilarPlace:
         return {**asdict(self), "place": self.place.to_dict(), "shared": list(self.shared)}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class PlaceProfile:
     """What the embedding of a place says about it.
 
@@ -144,6 +147,32 @@ class PlaceProfile:
         from whyhere.atlas._place_picture import place_picture
 
         return place_picture(self)
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the profile to a file.
+
+        Args:
+            path: The suffix says what is written: .json, .html, .txt, .svg or .png.
+
+        Raises:
+            UsageError: The suffix is none of these, or the file cannot be written.
+        """
+        from whyhere.atlas._shown import place_files
+        from whyhere.picture import save_as
+
+        return save_as(path, place_files(self))
+
+    def __repr__(self) -> str:
+        """Say the essence in three lines."""
+        from whyhere.atlas._shown import place_lines
+
+        return "\n  ".join(line for line in place_lines(self) if line)
+
+    def _repr_html_(self) -> str:
+        """Show the same and the picture in a notebook."""
+        from whyhere.atlas._shown import place_html
+
+        return place_html(self)
 
 
 def place_profile(

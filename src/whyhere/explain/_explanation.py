@@ -6,6 +6,7 @@ The JSON Schema of `Explanation.to_dict` lies in `report/explanation.schema.json
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from whyhere.explain._intervene import Change
@@ -15,6 +16,8 @@ from whyhere.prediction import Answer, ConceptContribution, Prediction, shown_as
 from whyhere.reasons import Reasons, reasons_of
 
 if TYPE_CHECKING:
+    import os
+
     from whyhere.picture import Picture
 
 
@@ -236,7 +239,7 @@ class RegionPicture:
         return {"concept_id": self.concept_id, "caption": self.caption}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Explanation:
     """Why one photo was answered as it was.
 
@@ -273,9 +276,35 @@ class Explanation:
 
     def plot(self) -> Picture:
         """Draw the contributions as bars, by group; the contrast's differences where there is a contrast."""
-        from whyhere.explain._chart import chart
+        from whyhere.report._explain_chart import chart
 
         return chart(self)
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the explanation to a file.
+
+        Args:
+            path: The suffix says what is written: .json, .html, .txt, .svg or .png.
+
+        Raises:
+            UsageError: The suffix is none of these, or the file cannot be written.
+        """
+        from whyhere.picture import save_as
+        from whyhere.report._shown import explanation_files
+
+        return save_as(path, explanation_files(self))
+
+    def __repr__(self) -> str:
+        """Say the essence in three lines."""
+        from whyhere.report._shown import explanation_lines
+
+        return "\n  ".join(line for line in explanation_lines(self) if line)
+
+    def _repr_html_(self) -> str:
+        """Show the same and the picture in a notebook."""
+        from whyhere.report._shown import explanation_html
+
+        return explanation_html(self)
 
 
 _OF_HERE = ("concepts", "remainder", "rests_on")

@@ -1,18 +1,22 @@
-"""The contributions of an explanation as bars, by group: self-contained SVG without a drawing library."""
+"""The contributions of an explanation as bars, by group."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 
-from whyhere.explain._explanation import Explanation
+import numpy as np
+
+from whyhere.explain import Explanation
 from whyhere.picture import Picture
+from whyhere.report._canvas import Item, Label, Shape, picture, rectangle
 
 LISTED = 3
 """Concepts drawn a group; the others are drawn as one bar."""
 _WIDTH, _NAMES, _VALUES, _ROW, _TOP = 760, 230, 70, 18, 58
 _FOR, _AGAINST, _SOFT, _INK = "#116f60", "#a84815", "#566068", "#1b2226"
+_FOR_PART, _AGAINST_PART = "#88b7af", "#d4a48a"  # half as strong, on white
+_HOW = "Right of the line speaks for it, left against it. A hypothesis, not proof."
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +48,7 @@ def chart(explanation: Explanation) -> Picture:
         remainder, score = contrast.remainder, contrast.score
     rows = [row for group in groups for row in _rows(*group)]
     rows += [_Row("unnamed remainder", remainder, "group"), _Row("sum", score, "sum")]
-    return Picture(_svg(rows, title), title)
+    return _drawn(rows, title)
 
 
 def _rows(name: str, total: float, concepts: Sequence[tuple[str, float]]) -> list[_Row]:
@@ -61,36 +65,29 @@ def _rows(name: str, total: float, concepts: Sequence[tuple[str, float]]) -> lis
     return rows
 
 
-def _svg(rows: Sequence[_Row], title: str) -> str:
+def _drawn(rows: Sequence[_Row], title: str) -> Picture:
     """Draw bars around one zero line; the remainder and the sum share the scale of the others."""
     lowest, highest = min(0.0, *(row.value for row in rows)), max(0.0, *(row.value for row in rows))
     span = (highest - lowest) or 1.0
     room = _WIDTH - _NAMES - _VALUES - 24
     axis = _NAMES + 12 + room * -lowest / span
-    height = _TOP + _ROW * len(rows) + 14
-    parts = [f'<path d="M{axis:.1f} {_TOP - 6}V{height - 8}" stroke="#999"/>']
+    height = float(_TOP + _ROW * len(rows) + 14)
+    items: list[Item] = [
+        Label(12, 24, title, 15, colour=_INK, bold=True),
+        Label(12, 42, _HOW, 12, colour=_SOFT),
+        Shape([np.array([(axis, _TOP - 6.0), (axis, height - 8)])], stroke="#999999", closed=False),
+    ]
     for number, row in enumerate(rows):
         y = _TOP + _ROW * number
         width = max(abs(row.value) / span * room, 0.5)
         x = axis if row.value >= 0 else axis - width
-        colour, strong = (_FOR if row.value >= 0 else _AGAINST), row.kind in ("group", "sum")
-        weight = ' font-weight="600"' if strong else ""
+        strong = row.kind in ("group", "sum")
+        full, part = (_FOR, _FOR_PART) if row.value >= 0 else (_AGAINST, _AGAINST_PART)
         ink = _INK if strong else _SOFT
-        parts.append(
-            f'<text x="{_NAMES}" y="{y + 12}" text-anchor="end" fill="{ink}"{weight}>'
-            f"{escape(row.name[:38])}</text>"
-            f'<rect x="{x:.1f}" y="{y + 3}" width="{width:.1f}" height="11" fill="{colour}" '
-            f'fill-opacity="{0.9 if strong else 0.5}"/>'
-            f'<text x="{_WIDTH - 8}" y="{y + 12}" text-anchor="end" fill="{ink}"{weight}>'
-            f"{row.value:+.4f}</text>"
-        )
-    body = "\n".join(parts)
-    name = escape(title)
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" width="{_WIDTH}" '
-        f'height="{height}" role="img" font-family="system-ui, sans-serif" font-size="12">\n'
-        f'<title>{name}</title>\n<rect width="100%" height="100%" fill="#fff"/>\n'
-        f'<text x="12" y="24" font-size="15" font-weight="600" fill="{_INK}">{name}</text>\n'
-        f'<text x="12" y="42" fill="{_SOFT}">Right of the line speaks for it, left against it. '
-        f"A hypothesis, not proof.</text>\n{body}\n</svg>\n"
-    )
+        items += [
+            Label(_NAMES, y + 12, row.name[:38], 12, "end", ink, strong),
+            rectangle(x, y + 3, width, 11, full if strong else part),
+            Label(_WIDTH - 8, y + 12, f"{row.value:+.4f}", 12, "end", ink, strong),
+        ]
+    words = f"{title}: {len(rows)} bars. {_HOW}"
+    return picture(items, width=_WIDTH, height=height, title=title, words=words)

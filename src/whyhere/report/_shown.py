@@ -1,0 +1,156 @@
+"""Predictions and explanations in notebooks and at a prompt: three lines, a picture, files of any format."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import numpy as np
+
+from whyhere.explain import Explanation
+from whyhere.picture import Picture, as_notebook_html
+from whyhere.prediction import ConceptContribution, Prediction, ReleaseCard
+from whyhere.report._canvas import Item, Label, picture
+from whyhere.report._explain_chart import chart
+from whyhere.report._explain_stream import stream_explanation
+from whyhere.report._map_panel import CellLayer, Frame, map_panel, panel_height
+from whyhere.report._stream import render
+from whyhere.report._surface import classify, density_text
+from whyhere.report._text import (
+    HYPOTHESIS,
+    NO_PLACE,
+    PLACE_NAMES,
+    coordinates,
+    decimals_for,
+    kilometres,
+    percent,
+    place_text,
+    printable,
+    signed,
+)
+from whyhere.report._world import WIDTH
+
+_NAMED = 3
+_DENSITIES = ("#fbd88b", "#f8b862", "#f2954d", "#df6238", "#b4323c", "#701445")  # as in the report
+_SUFFIXES = {".txt": "table", ".htm": "html"} | {
+    f".{name}": name for name in ("json", "jsonl", "csv", "geojson", "kml", "gpx", "html")
+}
+_EXPLANATION_SUFFIXES = {".txt": "table", ".json": "json", ".html": "html", ".htm": "html"}
+_SOFT = "#566068"
+
+
+def prediction_lines(prediction: Prediction) -> tuple[str, str, str]:
+    """Return a prediction in three lines."""
+    head = f"Prediction of {printable(prediction.photo)} by {printable(prediction.release)}"
+    assumed = str(prediction.assumptions)
+    head += f", {printable(assumed)}" if assumed else ""
+    if not prediction.answers:
+        return head, "no answer", ""
+    first = prediction.answers[0]
+    best = (
+        f"{place_text(first)}: {percent(first.probability)} within {kilometres(first.radius_km)} "
+        f"({coordinates(first.lat, first.lon)})"
+    )
+    if prediction.abstained:
+        best = f"{NO_PLACE.rstrip('.').lower()}; least unlikely: {best}"
+    others = len(prediction.answers) - 1
+    more = f"; {others} more answer{'s' if others > 1 else ''}" if others else ""
+    reasons = first.reasons
+    return head, best, _named(reasons.speaking[:_NAMED], reasons.against[:_NAMED]) + more
+
+
+def explanation_lines(explanation: Explanation) -> tuple[str, str, str]:
+    """Return an explanation in three lines."""
+    prediction, here = explanation.prediction, explanation.here
+    where = printable(str(here.place))
+    decimals = decimals_for(concept.contribution for concept in here.concepts)
+    reasons = here.reasons
+    head = f"Explanation of {printable(prediction.photo)} by {printable(prediction.release)}: why {where}?"
+    named = _named(reasons.speaking[:_NAMED], reasons.against[:_NAMED])
+    rest = f"unnamed remainder {signed(here.remainder, decimals)}"
+    score = f"score {here.score:.{decimals}f}: {named}; {rest}"
+    said = [f"{percent(here.probability)} within {kilometres(here.radius_km)}"]
+    if explanation.contrast is not None:
+        there, gap = printable(str(explanation.contrast.there.place)), explanation.contrast.score
+        said.append(f"{signed(gap, decimals)} rather than {there}")
+    if explanation.intervention is not None:
+        said.append(
+            f"changed as asked, the first answer moves {kilometres(explanation.intervention.shift_km)}"
+        )
+    return head, score, "; ".join(said)
+
+
+def prediction_html(prediction: Prediction) -> str:
+    """Return what a notebook shows of a prediction."""
+    return as_notebook_html(prediction_lines(prediction), prediction_picture(prediction))
+
+
+def explanation_html(explanation: Explanation) -> str:
+    """Return what a notebook shows of an explanation."""
+    return as_notebook_html(explanation_lines(explanation), chart(explanation))
+
+
+def prediction_picture(prediction: Prediction) -> Picture:
+    """Draw the probability surface and the answers on a map of the world, and name the answers below."""
+    cells = [cell for cell in prediction.surface if cell.probability > 0]
+    found = classify(cells)
+    classes = np.zeros(0, np.int64) if found is None else found.classes
+    layer = CellLayer([cell.cell for cell in cells], classes, _DENSITIES)
+    pins = [(str(answer.rank), answer.lat, answer.lon) for answer in reversed(prediction.answers)]
+    legend = [(colour, "") for colour in _DENSITIES]
+    if found is not None:
+        limits = f"under {density_text(found.limits[0])} to over {density_text(found.limits[-1])}"
+        legend[-1] = (_DENSITIES[-1], f"{limits} within 100 by 100 km")
+    name = printable(prediction.photo)
+    caption = f"{name if len(name) <= 60 else '...' + name[-57:]} ({printable(prediction.release)})"
+    items: list[Item] = map_panel(layer, Frame(), caption=caption, legend=legend if cells else (), pins=pins)
+    y = panel_height() + 16.0
+    assumed = str(prediction.assumptions)
+    notes = [NO_PLACE + " These are only the least unlikely places."] if prediction.abstained else []
+    notes += [f"Probabilities {printable(assumed)}."] if assumed else []
+    for text in notes:
+        items.append(Label(6.0, y, text, 13.0, bold=True))
+        y += 19.0
+    for answer in prediction.answers:
+        chance = f"{percent(answer.probability)} within {kilometres(answer.radius_km)}"
+        items.append(Label(6.0, y, f"{answer.rank}  {place_text(answer)}: {chance}", 13.0))
+        y += 19.0
+    items.append(Label(6.0, y, f"{HYPOTHESIS} {PLACE_NAMES} Map: Natural Earth.", 11.0, colour=_SOFT))
+    words = "; ".join(prediction_lines(prediction))
+    return picture(items, width=WIDTH, height=y + 12.0, title=f"whyhere: {name}", words=words)
+
+
+def prediction_files(prediction: Prediction) -> dict[str, Callable[[], str | bytes]]:
+    """Return what makes a file of a prediction, by suffix."""
+    files: dict[str, Callable[[], str | bytes]] = {
+        suffix: lambda format=format: render([prediction], format, card=_card(prediction))  # type: ignore[misc]
+        for suffix, format in _SUFFIXES.items()
+    }
+    return files | {
+        ".svg": lambda: prediction_picture(prediction).svg,
+        ".png": lambda: prediction_picture(prediction).png(),
+    }
+
+
+def explanation_files(explanation: Explanation) -> dict[str, Callable[[], str | bytes]]:
+    """Return what makes a file of an explanation, by suffix."""
+    card = _card(explanation.prediction)
+    files: dict[str, Callable[[], str | bytes]] = {
+        suffix: lambda format=format: "".join(stream_explanation(explanation, format, card=card))  # type: ignore[misc]
+        for suffix, format in _EXPLANATION_SUFFIXES.items()
+    }
+    return files | chart(explanation).files()
+
+
+def _card(prediction: Prediction) -> ReleaseCard:
+    """Return what is known of the release; a prediction made by hand knows its name alone."""
+    name, _, version = prediction.release.rpartition(" ")
+    return prediction.card or ReleaseCard(name or version, version, "", "", (), (PLACE_NAMES,))
+
+
+def _named(speaking: Iterable[ConceptContribution], against: Iterable[ConceptContribution]) -> str:
+    """Return "for a, b; against c"."""
+    parts = []
+    for word, concepts in (("for", speaking), ("against", against)):
+        names = ", ".join(printable(concept.shown_as) for concept in concepts)
+        parts += [f"{word} {names}"] if names else []
+    return "; ".join(parts) or "no named concept speaks"
