@@ -9,6 +9,7 @@ concept contributions that are shown for it.
 
 from __future__ import annotations
 
+import logging
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
         SurfaceCell,
         UnitShare,
     )
+
+logging.getLogger("whyhere").addHandler(logging.NullHandler())  # silent unless the application wants it
 
 _HOMES = {
     "Answer": "prediction",

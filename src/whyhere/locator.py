@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -26,6 +27,8 @@ from whyhere.releases import Release, resolve
 
 if TYPE_CHECKING:
     from whyhere.encoders._tracing import TracingTower
+
+_log = logging.getLogger(__name__)
 
 DECODED_AHEAD = 2
 """Photos that `locate_many` decodes while it looks at the ones before them."""
@@ -78,7 +81,9 @@ class Locator:
                 ever downloaded here (`whyhere releases fetch` does that).
         """
         found = resolve(release)
+        _log.info("loading release %s %s from %s", found.name, found.version, found.directory)
         locator = cls(assemble(found, threads=threads, progress=progress))
+        _log.info("ready: %s places, %s concepts", len(locator.parts.gallery), len(locator.parts.concepts))
         locator._source, locator._threads = found, threads
         return locator
 
@@ -320,6 +325,7 @@ class Locator:
         return read_hint(hint)
 
     def _locate(self, photo: Photo, query: Query) -> Prediction:
+        _log.debug("looking at %s, %s by %s pixels", photo.name, *photo.image.size)
         return self._answerer.answer(self._encode(photo), query, Shot.of(photo, query)).prediction
 
     def _encode(self, photo: Photo) -> ImageCode:

@@ -16,6 +16,7 @@ from PIL import Image
 import whyhere.cli._atlas
 from whyhere.cli import main
 
+SVG = "{http://www.w3.org/2000/svg}"
 COMMANDS = {
     "place": ["place", "48.86", "2.35"],
     "map": ["map", "desert"],
@@ -111,8 +112,7 @@ def test_positions_are_read_as_people_write_them(run, position):
         (["place", "1", "2", "-o", "a.gif"], "names no format"),
         (["place", "1", "2", "-o", "/no/such/dir/a.svg"], "does not exist"),
         (["place", "1", "2", "-o", "a.html", "--html", "a.html"], "name two"),
-        (["map"], "name one concept"),
-        (["map", "desert", "--text", "sand"], "name one concept"),
+        (["map"], "name a concept"),
         (["map", "dessert"], "did you mean desert"),
         (["map", "desert", "--region", "Atlantis"], "Atlantis"),
         (["map", "desert", "--region", "0,0,0.001,0.001"], "choose a larger region"),
@@ -189,3 +189,27 @@ def test_a_picture_is_not_written_to_a_terminal(run, monkeypatch, options):
     code, out, err = run("map", "desert", "--format", "png", *options)
     assert (code, out) == (2, b"")
     assert "--out FILE" in err
+
+
+def test_several_concepts_are_mapped_side_by_side(run, tmp_path):
+    several = ["map", "desert", "coast", "--text", "sand xyzzy", "--region", "ES"]
+    alone = [run("map", name, "--region", "ES", "--format", "json")[1] for name in ("desert", "coast")]
+    code, out, err = run(*several, "--format", "json")
+    assert code == 0
+    assert "left out: xyzzy" in err
+    assert [found["name"] for found in json.loads(out)] == ["desert", "coast", "sand"]
+    assert json.loads(out)[:2] == [json.loads(text) for text in alone]
+    table = run(*several)[1].decode()
+    assert all(f"{name} in Spain" in table for name in ("desert", "coast", "sand"))
+    assert run("map", "desert", "--region", "ES")[1].decode() in table
+    features = json.loads(run(*several, "--format", "geojson")[1])["features"]
+    cells = len(json.loads(alone[0])["cells"])
+    assert [feature["properties"]["map"] for feature in features[::cells]] == ["desert", "coast", "sand"]
+    root = ET.fromstring(run(*several, "--format", "svg")[1])
+    widths = [float(number) for number in root.get("viewBox").split()]
+    assert widths[2] > 2000
+    texts = {text.text.split(":")[0]: float(text.get("x")) for text in root.iter(f"{SVG}text")}
+    assert texts["desert in Spain"] < 100 < 1000 < texts["coast in Spain"]
+    page = html.fromstring(run(*several, "--format", "html")[1].decode())
+    assert len(page.xpath("//figure/svg")) == 1
+    assert len(page.xpath("//table")) == 3

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import logging
 import signal
 import sys
 
@@ -224,3 +225,36 @@ def test_one_photo_needs_no_summary(run):
 )
 def test_durations_are_said_as_people_do(seconds, said):
     assert duration(seconds) == said
+
+
+@pytest.fixture
+def _logging_as_before():
+    logger = logging.getLogger("whyhere")
+    handlers, level = list(logger.handlers), logger.level
+    yield
+    logger.handlers[:] = handlers
+    logger.setLevel(level)
+
+
+@pytest.mark.usefixtures("_logging_as_before")
+@pytest.mark.parametrize(("option", "lines"), [("-v", ["info"]), ("-vv", ["info", "debug"]), ("-q", [])])
+def test_verbose_shows_the_log_and_quiet_does_not(run, stub, option, lines):
+    answers = stub.locate_many
+
+    def logged(sources, **options):
+        logging.getLogger("whyhere.locator").info("an info line")
+        logging.getLogger("whyhere.locator").debug("a debug line")
+        return answers(sources, **options)
+
+    stub.locate_many = logged
+    _, _, said = run("locate", "p0.jpg", "--format", "jsonl", option)
+    assert [level for level in ("info", "debug") if f"{level} line" in said] == lines
+
+
+def test_h_is_help_and_completion_is_offered(run):
+    code, printed, _ = run("-h")
+    assert code == 0
+    assert "--install-completion" in printed
+    code, printed, _ = run("locate", "-h")
+    assert code == 0
+    assert "--resume" in printed

@@ -134,7 +134,12 @@ def test_output_folder(table, answers, tmp_path):
         *("evaluation.json", "evaluation.md", "photos.csv", "map.svg", "errors.svg", "reliability.svg"),
         "risk_coverage.svg",
     }
-    assert (out / "evaluation.md").read_text("utf-8") == result.stdout
+    whole = (out / "evaluation.md").read_text("utf-8")
+    assert whole.startswith(result.stdout.rstrip("\n"))
+    assert "## Accuracy" in result.stdout
+    assert result.stdout.count("\n## ") == 1  # the rest is in the folder, and says so
+    assert whole == run(table, "--predictions", answers).stdout
+    assert f"are in {out.resolve()}" in result.stderr
     with (out / "photos.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["photo"] for row in rows] == [name for name, _, _ in ROWS]
@@ -224,7 +229,7 @@ def test_a_release_is_run_once_and_its_gallery_checked_for_leakage(table, photos
     whole = run(table, "--photos", photos, "--release", "stub", "--out", out)
     assert sorted(stub_release) == sorted(name for name, _, _ in ROWS)
     assert "# stub 1 on six.csv" in whole.stdout
-    assert "1 of 6 photos were taken at one of the 2 positions" in whole.stdout
+    assert "1 of 6 photos were taken at one of the 2 positions" in (out / "evaluation.md").read_text("utf-8")
     assert "best of five" in whole.stdout
     again = run(table, "--photos", photos, "--release", "stub", "--out", out)
     assert again.stdout == whole.stdout

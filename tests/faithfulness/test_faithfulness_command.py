@@ -162,3 +162,18 @@ def test_without_photos_only_the_maps_are_tested(looks):
     assert value["photos"] == 0
     assert value["warning"] == ""
     assert value["protocol"] == "maps alone"
+
+
+def test_quick_is_a_first_look(looks, table, monkeypatch):
+    import whyhere.faithfulness as fa
+
+    asked, run_scorecard = [], fa.run_scorecard
+
+    def noted(study, settings, **options):
+        asked.append((len(study.photos), settings.draws, settings.stability_photos, settings.region_photos))
+        return run_scorecard(study, settings, **options)
+
+    monkeypatch.setattr(fa, "run_scorecard", noted)
+    assert run("--data", table, "--quick", "--only", "7", "--format", "json").exit_code == 0
+    run("--data", table, "--quick", "--only", "7", "--draws", 3, "--limit", 8)
+    assert asked == [(PHOTOS, 5, 8, 8), (8, 3, 8, 8)]

@@ -192,3 +192,10 @@ def test_the_real_release_has_a_concept_space():
     assert made["geoclip"].shape == (2, 512)
     assert made["concepts"].shape == (2, maker.space.concepts)
     assert made["pca"].shape == made["random"].shape == (2, maker.space.rank)
+
+
+def test_quick_is_a_first_look(table):
+    report = json.loads(run(*own(table, "--quick", "--jobs", "1", "--format", "json")).stdout)
+    assert (report["settings"]["folds"], report["settings"]["repeats"]) == (2, 1)
+    assert {score["probe"] for score in report["scores"]} == {"linear"}
+    assert {score["features"] for score in report["scores"]} == set(FEATURES)  # no controls

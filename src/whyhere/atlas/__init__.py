@@ -8,6 +8,7 @@ to show, as far as the release has learned that, and it is evidence of nothing a
 from whyhere.atlas._atlas import Atlas
 from whyhere.atlas._compare import ComparedConcept, ComparedSide, Comparison
 from whyhere.atlas._map import ConceptMap, MapCell
+from whyhere.atlas._map_picture import side_by_side
 from whyhere.atlas._parts import AtlasParts, TextQuery, assemble_atlas
 from whyhere.atlas._place import PlaceConcept, PlaceProfile, SimilarPlace
 from whyhere.atlas._reference import MapReference
@@ -26,4 +27,5 @@ __all__ = [
     "SimilarPlace",
     "TextQuery",
     "assemble_atlas",
+    "side_by_side",
 ]

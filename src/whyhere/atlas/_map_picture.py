@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,12 +18,39 @@ if TYPE_CHECKING:
     from whyhere.atlas._reference import MapReference
 
 _FOOT = 20.0
+_BETWEEN = 24.0
 _AGREEMENT = 20.0  # height of the line on how map and reference agree
 _FOOTNOTE = "Grey: no place of the gallery, or nothing known there. Map: Natural Earth."
 
 
 def map_picture(found: ConceptMap) -> Picture:
     """Draw a concept map; without cells only the ground."""
+    items, height, title = _map_items(found)
+    words = f"Map of {len(found.cells)} cells, coloured by how much of {found.name} their places have."
+    return picture(items, width=WIDTH, height=height, title=f"whyhere: {title}", words=words)
+
+
+def side_by_side(maps: Sequence[ConceptMap]) -> Picture:
+    """Draw several maps in rows of two, each with its open reference where it has one."""
+    items: list[Item] = []
+    titles: list[str] = []
+    top = height = 0.0
+    for number, found in enumerate(maps):
+        right = number % 2
+        if not right:
+            top, height = top + height, 0.0
+        drawn, own_height, title = _map_items(found)
+        items += moved(drawn, right * (WIDTH + _BETWEEN), top)
+        height = max(height, own_height + _BETWEEN)
+        titles.append(title)
+    width = WIDTH if len(maps) == 1 else 2 * WIDTH + _BETWEEN
+    words = f"{len(maps)} maps, coloured by how much of each their places have."
+    title = f"whyhere: {', '.join(titles)}"
+    return picture(items, width=width, height=top + height, title=title, words=words)
+
+
+def _map_items(found: ConceptMap) -> tuple[list[Item], float, str]:
+    """Return what a map is drawn of, its height, and its title."""
     names = [cell.cell for cell in found.cells]
     frame = Frame()
     if found.region is not None and found.cells:
@@ -46,8 +74,7 @@ def map_picture(found: ConceptMap) -> Picture:
         items.append(Label(6.0, height + 8.0, _capital(found.reference.agreement_text), 13.0, bold=True))
         height += _AGREEMENT
     items.append(Label(6.0, height + 12.0, _FOOTNOTE, 11.0, colour="#566068"))
-    words = f"Map of {len(found.cells)} cells, coloured by how much of {found.name} their places have."
-    return picture(items, width=WIDTH, height=height + _FOOT, title=f"whyhere: {title}", words=words)
+    return items, height + _FOOT, title
 
 
 def _reference_panel(

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
+from whyhere.atlas._map_picture import side_by_side
 from whyhere.atlas._tables import CAUTION, PEAKS
 from whyhere.geo import place_names
 from whyhere.picture import Picture
@@ -104,6 +105,43 @@ def place_page(found: PlaceProfile) -> str:
 
 def map_page(found: ConceptMap) -> str:
     """Return the page of a map."""
+    where = f" in {found.region}" if found.region else ""
+    return page(
+        title=f"whyhere: {found.name}{where}",
+        heading=f"{found.name}{where}",
+        lede=" ".join(part for part in (found.definition.rstrip(".") + ".", CAUTION) if part != "."),
+        body=_sheet("picture", "Map", _drawing(found.plot()))
+        + _sheet("numbers", "Highest places", _peaks(found)),
+        card=found.card,
+        notes=[*_map_notes(found), *_reference_notes(found)],
+        style=_STYLE,
+    )
+
+
+def maps_page(maps: Sequence[ConceptMap]) -> str:
+    """Return the page of several maps side by side."""
+    first = maps[0]
+    where = f" in {first.region}" if first.region else ""
+    names = ", ".join(found.name for found in maps)
+    body = _sheet("picture", "Maps", _drawing(side_by_side(maps)))
+    for number, found in enumerate(maps):
+        body += _sheet(f"numbers{number}", f"Highest places: {_text(found.name)}", _peaks(found))
+    references = [
+        (f"{term}: {found.name}", words) for found in maps for term, words in _reference_notes(found)
+    ]
+    return page(
+        title=f"whyhere: {names}{where}",
+        heading=f"{names}{where}",
+        lede=CAUTION,
+        body=body,
+        card=first.card,
+        notes=[*_map_notes(first), *references],
+        style=_STYLE,
+    )
+
+
+def _peaks(found: ConceptMap) -> str:
+    """Return the table of the highest places of a map."""
     peaks = found.peaks(PEAKS)
     names = place_names([cell.lat for cell in peaks], [cell.lon for cell in peaks])
     rows = [
@@ -116,29 +154,23 @@ def map_page(found: ConceptMap) -> str:
         )
         for cell, name in zip(peaks, names, strict=True)
     ]
-    body = _sheet("picture", "Map", _drawing(found.plot()))
-    body += _sheet(
-        "numbers", "Highest places", _table(("Place", "position", "percentile", "cosine", "places"), rows)
-    )
-    notes = [
+    return _table(("Place", "position", "percentile", "cosine", "places"), rows)
+
+
+def _map_notes(found: ConceptMap) -> list[tuple[str, str]]:
+    return [
         ("Cosine", _COSINE),
         ("Percentile", "Share of the world's cells with a lower mean."),
         ("Cells", f"H3 cells of resolution {found.resolution}; a cell shows the mean of its places."),
     ]
-    if found.reference is not None:
-        reference = found.reference
-        words = f"{reference.name}, from {reference.source} ({reference.licence})."
-        notes += [("Open reference", words), ("Agreement", f"{reference.agreement_text}.")]
-    where = f" in {found.region}" if found.region else ""
-    return page(
-        title=f"whyhere: {found.name}{where}",
-        heading=f"{found.name}{where}",
-        lede=" ".join(part for part in (found.definition.rstrip(".") + ".", CAUTION) if part != "."),
-        body=body,
-        card=found.card,
-        notes=notes,
-        style=_STYLE,
-    )
+
+
+def _reference_notes(found: ConceptMap) -> list[tuple[str, str]]:
+    reference = found.reference
+    if reference is None:
+        return []
+    words = f"{reference.name}, from {reference.source} ({reference.licence})."
+    return [("Open reference", words), ("Agreement", f"{reference.agreement_text}.")]
 
 
 def compare_page(found: Comparison, *, limit: int) -> str:

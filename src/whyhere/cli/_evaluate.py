@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from whyhere.cli._notes import note
 from whyhere.errors import UsageError
 
 if TYPE_CHECKING:
@@ -46,7 +47,10 @@ def evaluate(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Write everything there; an interrupted run goes on from it."),
+        typer.Option(
+            metavar="DIR",
+            help="Write everything there and print the headline; an interrupted run goes on from it.",
+        ),
     ] = None,
     format: Annotated[str, typer.Option("--format", help="What to print: markdown or json.")] = "markdown",
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N usable photos.")] = None,
@@ -120,8 +124,13 @@ def evaluate(
     }
     if out:
         ev.write_evaluation(result, out, **extra)
-        print(f"Everything is in {out.resolve()}", file=sys.stderr)
-    text = ev.to_json(result, **extra) if format == "json" else ev.to_markdown(result, **extra)
+        note(f"names, calibration, leakage, countries and what was left out are in {out.resolve()}")
+    headline = out is not None  # the rest is written there
+    text = (
+        ev.to_json(result, **extra)
+        if format == "json"
+        else ev.to_markdown(result, **extra, headline=headline)
+    )
     write_output(lambda console: iter([text]), None)
     if told:
         raise typer.Exit(1)

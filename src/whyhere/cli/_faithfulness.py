@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 FORMATS = ("markdown", "json")
 _SHOWN = 20
+_QUICK = 40
 
 
 def faithfulness(
@@ -60,6 +61,13 @@ def faithfulness(
     region_photos: Annotated[
         int, typer.Option("--region-photos", min=1, help="Photos that are covered in part for line 3.")
     ] = 24,
+    quick: Annotated[
+        bool,
+        typer.Option(
+            "--quick",
+            help="A first look: 40 photos, 5 draws, 8 photos for lines 3 and 6, no pictures; rough figures.",
+        ),
+    ] = False,
     pictures: Annotated[
         bool, typer.Option("--pictures/--no-pictures", help="Also draw the embeddings (with --out).")
     ] = True,
@@ -88,6 +96,9 @@ def faithfulness(
     lines = _lines(only, with_photos=data is not None)
     if data is None and (photos is not None or held_out is not None):
         raise UsageError("where were the photos taken? Add --data TABLE")
+    if quick:
+        limit, draws, pictures = min(limit or _QUICK, _QUICK), min(draws, 5), False
+        stability_photos, region_photos = min(stability_photos, 8), min(region_photos, 8)
     settings = fa.Settings(
         seed=seed, draws=draws, stability_photos=stability_photos, region_photos=region_photos
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,14 +16,17 @@ if TYPE_CHECKING:
     from whyhere.cli._atlas import Pieces
 
 FORMATS = ("table", "json", "geojson", "html", "svg", "png")
+_OF_ALL = ("type", "release", "region", "resolution", "attribution", "features")
 
 
 def map_(
-    concept: Annotated[
-        str | None, typer.Argument(metavar="CONCEPT", help="Id, name or synonym of a concept.")
+    concepts: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="CONCEPT...", help="Id, name or synonym of a concept; several side by side."),
     ] = None,
     text: Annotated[
-        str | None, typer.Option(metavar="TEXT", help='Other words instead, such as "palm beach".')
+        list[str] | None,
+        typer.Option(metavar="TEXT", help='Other words, such as "palm beach"; may be repeated.'),
     ] = None,
     region: Annotated[
         list[str] | None,
@@ -47,47 +51,62 @@ def map_(
 ) -> None:
     """Show where on Earth a concept, or a text, is, with an open reference where there is one.
 
-    From the embeddings of places alone. The table lists the highest places; the other formats have the map.
+    From the embeddings of places alone; several concepts are shown side by side. The table lists the highest
+    places; the other formats have the map.
     """
     from whyhere.cli._atlas import checked_file, format_of, load, write
     from whyhere.cli._locate import _checked_region
 
-    if (concept is None) == (text is None):
-        raise UsageError('name one concept, or give --text "WORDS" (`whyhere concepts list` shows concepts)')
+    if not concepts and not text:
+        raise UsageError('name a concept, or give --text "WORDS" (`whyhere concepts list` shows concepts)')
     target, chosen = checked_file("--out", out), format_of(format, out, FORMATS)
     inside = _checked_region(region)
     atlas = load(release)
-    if concept is not None:
-        found = atlas.map(concept, region=inside, resolution=resolution)
-    else:
-        found = atlas.map_text(text or "", region=inside, resolution=resolution)
-    if found.unknown_words:
-        left_out = ", ".join(found.unknown_words)
-        note(f"{found.release} does not know, and left out: {left_out}")
-    if found.uncertain_words:
-        guessed = ", ".join(found.uncertain_words)
-        note(f"{found.release} knows these words only roughly: {guessed}")
-    write(_content(found, chosen), target)
+    maps = [atlas.map(one, region=inside, resolution=resolution) for one in concepts or ()]
+    maps += [atlas.map_text(one, region=inside, resolution=resolution) for one in text or ()]
+    for found in maps:
+        if found.unknown_words:
+            left_out = ", ".join(found.unknown_words)
+            note(f"{found.release} does not know, and left out: {left_out}")
+        if found.uncertain_words:
+            guessed = ", ".join(found.uncertain_words)
+            note(f"{found.release} knows these words only roughly: {guessed}")
+    write(_content(maps, chosen), target)
 
 
-def _content(found: ConceptMap, format: str) -> Pieces | bytes:
+def _content(maps: list[ConceptMap], format: str) -> Pieces | bytes:
     import json
 
-    from whyhere.atlas._pages import map_page
+    from whyhere.atlas import side_by_side
+    from whyhere.atlas._pages import map_page, maps_page
     from whyhere.atlas._tables import map_table, plain
     from whyhere.cli._atlas import as_json
 
-    if format == "png":
-        return found.plot().png()
-    if format == "svg":
-        return lambda console: iter((found.plot().svg,))
+    first, *others = maps
+    if format in ("png", "svg"):
+        drawn = side_by_side(maps) if others else first.plot()
+        return drawn.png() if format == "png" else lambda console: iter((drawn.svg,))
     if format == "html":
-        return lambda console: iter((map_page(found),))
+        return lambda console: iter((maps_page(maps) if others else map_page(first),))
     if format == "json":
-        return lambda console: as_json(found.to_dict())
+        return lambda console: as_json([found.to_dict() for found in maps] if others else first.to_dict())
     if format == "geojson":
-        return lambda console: iter((json.dumps(found.to_geojson(), ensure_ascii=False) + "\n",))
-    return lambda console: plain(
-        map_table(found, width=console["width"], ascii_only=console["ascii_only"]),
-        ascii_only=console["ascii_only"],
-    )
+        # The cells of several maps are features side by side: `map` says whose each is.
+        collection = first.to_geojson()
+        for found in maps if others else ():
+            features = found.to_geojson()["features"]
+            for feature in features:
+                feature["properties"] = {"map": found.name, **feature["properties"]}
+                del feature["id"]
+            collection["features"] = features if found is first else [*collection["features"], *features]
+        if others:
+            collection = {key: collection[key] for key in _OF_ALL if key in collection}
+        return lambda console: iter((json.dumps(collection, ensure_ascii=False) + "\n",))
+
+    def tables(console: dict[str, Any]) -> Iterator[str]:
+        for number, found in enumerate(maps):
+            if number:
+                yield "\n"
+            yield from map_table(found, width=console["width"], ascii_only=console["ascii_only"])
+
+    return lambda console: plain(tables(console), ascii_only=console["ascii_only"])

@@ -55,6 +55,13 @@ def probe(
     controls: Annotated[
         bool, typer.Option("--controls/--no-controls", help="Also random and principal directions.")
     ] = True,
+    quick: Annotated[
+        bool,
+        typer.Option(
+            "--quick",
+            help="A first look: 500 points, linear probes, 2 folds once, no controls; rough figures.",
+        ),
+    ] = False,
     seed: Annotated[int, typer.Option(min=0, help="Seed of points, folds and networks.")] = 0,
     jobs: Annotated[int | None, typer.Option(min=1, help="Processes.", show_default="all cores")] = None,
     format: Annotated[str, typer.Option("--format", help="table, json or markdown.")] = "table",
@@ -79,6 +86,8 @@ def probe(
     from whyhere.cli._progress import place_progress
     from whyhere.probing import ProbeReport, Settings, run_probes
 
+    if quick:
+        points, folds, repeats, probes, controls = min(points, 500), 2, 1, "linear", False
     settings = Settings(
         probes=_both("--probes", probes, ("linear", "mlp")),
         splits=_both("--splits", splits, ("random", "blocked")),

@@ -21,7 +21,11 @@ _DISTANCES = [f"{threshold:g} km" for threshold in THRESHOLDS_KM]
 
 
 def to_markdown(
-    evaluation: Evaluation, *, against: Evaluation | None = None, comparison: Comparison | None = None
+    evaluation: Evaluation,
+    *,
+    against: Evaluation | None = None,
+    comparison: Comparison | None = None,
+    headline: bool = False,
 ) -> str:
     """Write an evaluation as Markdown.
 
@@ -29,6 +33,7 @@ def to_markdown(
         evaluation: What was found.
         against: A second system on the same benchmark, for the first table.
         comparison: The two compared.
+        headline: What matters most alone: the accuracy, and the comparison.
 
     Returns:
         Text that ends with a newline.
@@ -36,6 +41,8 @@ def to_markdown(
     pieces = [*_head(evaluation), *_accuracy(evaluation, against)]
     if comparison:
         pieces += _comparison(comparison)
+    if headline:
+        return "\n".join(pieces).rstrip("\n") + "\n"
     pieces += [*_names(evaluation), *_calibration(evaluation.calibration), *_leakage(evaluation)]
     pieces += _groups("By continent", "continent", evaluation.continents, len(evaluation.continents))
     pieces += _groups("By country", "country", evaluation.countries, COUNTRY_ROWS)
