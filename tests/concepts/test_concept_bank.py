@@ -30,7 +30,7 @@ def names_of(concept):
 
 
 def test_size_and_groups(bank):
-    assert 200 <= len(bank) <= 300
+    assert 200 <= len(bank) <= 320
     assert {concept.group for concept in bank} == set(GROUPS)
     assert min(Counter(concept.group for concept in bank).values()) >= 8
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
 from tiny_index import make_wheel
 
 if TYPE_CHECKING:

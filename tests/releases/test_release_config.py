@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_index import CONFIG
 
+from tiny_index import CONFIG
 from whyhere.errors import MissingFileError
 from whyhere.releases import _release as release_module
 from whyhere.releases import known_releases, read_config, resolve

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
-from tiny_index import CONFIG
 from typer.testing import CliRunner
 
+from tiny_index import CONFIG
 from whyhere import releases
 from whyhere.cli import _releases
 from whyhere.errors import MissingFileError, UsageError

@@ -18,7 +18,6 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("onnx")
 from tiny_training import CONCEPTS, DIMS, write_photos, write_table, write_tiny_release  # noqa: E402
-
 from whyhere import Locator  # noqa: E402
 from whyhere.errors import MissingFileError, UsageError  # noqa: E402
 from whyhere.releases import resolve  # noqa: E402
