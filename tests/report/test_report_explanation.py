@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 from explanation_samples import explanation_of
 from lxml import html as lxml_html
-from test_report_browser import CONTRAST, OVERFLOW, browser  # noqa: F401 - a fixture
+from test_report_browser import CONTRAST, OVERFLOW
 
 from whyhere import UsageError
 from whyhere.explain import Change
@@ -171,7 +171,7 @@ def test_other_formats_and_numbers_that_are_not_finite_are_refused(explained, ca
 
 @pytest.mark.browser
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 390)])
-def test_the_page_opens_quietly_complete_and_legible(kauai, card, browser, tmp_path, scheme, width):  # noqa: F811
+def test_the_page_opens_quietly_complete_and_legible(kauai, card, browser, tmp_path, scheme, width):
     path = tmp_path / "why.html"
     path.write_text(render(explanation_of(kauai, with_regions=True), "html", card), "utf-8")
     context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, offline=True)
