@@ -117,7 +117,11 @@ class Answerer:
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
         self.cells = CellIndex.build(
-            parts.gallery.lat, parts.gallery.lon, resolution=parts.ranking.cell_resolution
+            parts.gallery.lat,
+            parts.gallery.lon,
+            resolution=parts.ranking.cell_resolution,
+            added=parts.gallery.added,
+            added_weight=parts.ranking.added_weight,
         )
 
     def query(

@@ -130,5 +130,6 @@ def prepare_gallery(release: Release, *, progress: Callable[[int, int], None] | 
         release.part_path(config.location_encoder) / "location_encoder.safetensors",
         galleries_dir(),
         smoothing_km=config.gallery_smoothing_km,
+        covers_land=config.gallery_covers_land,
         progress=progress,
     )

@@ -30,6 +30,24 @@ def test_probabilities_are_a_distribution(seed, temperature):
     assert p.sum() == pytest.approx(1.0)
 
 
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 1000), weight=st.floats(0.01, 1.0), background=st.sampled_from([0.0, 0.4]))
+def test_cells_that_were_only_filled_weigh_less_and_the_others_keep_their_odds(seed, weight, background):
+    lat, lon = make_gallery(300, seed=seed)
+    scores = np.random.default_rng(seed).uniform(-1, 1, 300).astype(np.float32)
+    options = {"temperature": 0.3, "background": background}
+    plain = cell_probabilities(scores, CellIndex.build(lat, lon, resolution=2), **options)
+    index = CellIndex.build(lat, lon, resolution=2, added=100, added_weight=weight)
+    own = np.isin(np.arange(len(index.cells)), index.cell_of_point[:200])
+    np.testing.assert_allclose(index.prior_km2, index.area_km2 * np.where(own, 1.0, weight))
+    p = cell_probabilities(scores, index, **options)
+    if background == 0.0:
+        expected = plain * np.where(own, 1.0, weight)
+        np.testing.assert_allclose(p, expected / expected.sum(), rtol=1e-9)
+    assert p.sum() == pytest.approx(1.0)
+    assert p[own].sum() >= plain[own].sum() - 1e-12
+
+
 def test_agrees_with_a_plain_loop():
     lat, lon = make_gallery(200)
     scores = np.random.default_rng(1).uniform(-1, 1, 200).astype(np.float32)

@@ -5,6 +5,7 @@ A gallery is embedded once and then memory-mapped, so that opening it costs noth
 
 from whyhere.gallery._bank import gallery_fingerprint, open_gallery
 from whyhere.gallery._gallery import Gallery
+from whyhere.gallery._land import empty_land
 from whyhere.gallery._neighbourhoods import Neighbourhoods
 
-__all__ = ["Gallery", "Neighbourhoods", "gallery_fingerprint", "open_gallery"]
+__all__ = ["Gallery", "Neighbourhoods", "empty_land", "gallery_fingerprint", "open_gallery"]

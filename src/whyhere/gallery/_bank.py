@@ -1,6 +1,7 @@
 """The embedding bank on disk: made once, found again by its fingerprint, whole or absent.
 
     <cache>/<fingerprint>/embeddings.npy   float32 [n, 512], unit length
+    <cache>/<fingerprint>/coordinates.npy  float64 [n, 2], where points were added to cover the land
     <cache>/<fingerprint>/manifest.json    what it was made from, its size and checksum
     <cache>/.lock                          held while a bank is built
     <cache>/.<name>.partial                work in progress; what a killed build leaves, the next sweeps
@@ -29,6 +30,7 @@ from whyhere._file_lock import exclusive
 from whyhere.encoders import LocationEncoder
 from whyhere.errors import MissingFileError
 from whyhere.gallery._gallery import Gallery
+from whyhere.gallery._land import empty_land, empty_land_fingerprint
 from whyhere.gallery._neighbourhoods import ALGORITHM, Encoder, Neighbourhoods
 
 Progress = Callable[[int, int], None]
@@ -48,6 +50,7 @@ def open_gallery(
     cache: Path,
     *,
     smoothing_km: float = 0.0,
+    covers_land: bool = False,
     verify: bool = False,
     progress: Progress | None = None,
 ) -> Gallery:
@@ -62,6 +65,7 @@ def open_gallery(
         cache: Directory that keeps embedded galleries; made where absent.
         smoothing_km: Keep the embeddings of neighbourhoods of this scale instead of those of single places;
             see `Neighbourhoods`. 0 keeps single places.
+        covers_land: Add points where the coordinates leave land empty; see `empty_land`. They come last.
         verify: Read the whole bank and compare it with its checksum, rather than its size, header and a
             sample of its rows.
         progress: Called with places done and places in all while the gallery is embedded, first with 0.
@@ -70,8 +74,17 @@ def open_gallery(
         MissingFileError: Coordinates or weights are missing or damaged, or the bank cannot be written.
     """
     lat, lon = _read_coordinates(coordinates)
-    fingerprint = gallery_fingerprint(coordinates, encoder_weights, smoothing_km=smoothing_km)
+    own = len(lat)
+
+    def fingerprint_now() -> str:
+        return gallery_fingerprint(
+            coordinates, encoder_weights, smoothing_km=smoothing_km, covers_land=covers_land
+        )
+
+    fingerprint = fingerprint_now()
     folder = cache / fingerprint
+    if covers_land:
+        lat, lon = _filled(folder, lat, lon, progress or _silent)
     embeddings = _open_bank(folder, len(lat), verify)
     if embeddings is None:
         try:
@@ -83,18 +96,21 @@ def open_gallery(
                         _sweep(cache)
                     told = progress or _silent
                     encoder: Encoder = LocationEncoder.load(encoder_weights)
-
-                    def unchanged() -> bool:
-                        now = gallery_fingerprint(coordinates, encoder_weights, smoothing_km=smoothing_km)
-                        return now == fingerprint
-
                     if smoothing_km:
                         told(0, len(lat))
                         encoder = Neighbourhoods.build(
                             encoder, lat, lon, scale_km=smoothing_km, progress=told
                         )
                         told = _silent  # the second pass takes a tenth of the first
-                    _build(folder, encoder, lat, lon, unchanged, told)
+                    _build(
+                        folder,
+                        encoder,
+                        lat,
+                        lon,
+                        lambda: fingerprint_now() == fingerprint,
+                        told,
+                        keep_coordinates=covers_land,
+                    )
                     embeddings = _open_bank(folder, len(lat), verify)
         except OSError as error:
             need_mb = len(lat) * LocationEncoder.dim * _DTYPE.itemsize / 1e6
@@ -106,10 +122,12 @@ def open_gallery(
         raise MissingFileError(
             f"{folder}: the embedded gallery changed while it was made; run the command again"
         )
-    return Gallery(lat, lon, embeddings, fingerprint)
+    return Gallery(lat, lon, embeddings, fingerprint, added=len(lat) - own)
 
 
-def gallery_fingerprint(coordinates: Path, encoder_weights: Path, *, smoothing_km: float = 0.0) -> str:
+def gallery_fingerprint(
+    coordinates: Path, encoder_weights: Path, *, smoothing_km: float = 0.0, covers_land: bool = False
+) -> str:
     """Return 32 hexadecimal digits that change whenever the embeddings would: files, algorithm, format.
 
     Raises:
@@ -118,6 +136,8 @@ def gallery_fingerprint(coordinates: Path, encoder_weights: Path, *, smoothing_k
     parts = [f"whyhere gallery {_FORMAT}", LocationEncoder.algorithm, _DTYPE.str]
     if smoothing_km:
         parts.append(f"neighbourhoods of {smoothing_km!r} km: {ALGORITHM}")
+    if covers_land:
+        parts.append(empty_land_fingerprint())
     for path in (coordinates, encoder_weights):
         try:
             with path.open("rb") as file:
@@ -125,6 +145,24 @@ def gallery_fingerprint(coordinates: Path, encoder_weights: Path, *, smoothing_k
         except OSError as error:
             raise MissingFileError(f"{path}: cannot be read ({error.strerror}); {_REMEDY}") from error
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
+
+
+def _filled(
+    folder: Path, lat: Float64Array, lon: Float64Array, progress: Progress
+) -> tuple[Float64Array, Float64Array]:
+    """Return the coordinates with those of empty land after them: the bank's own copy, else found anew."""
+    own = len(lat)
+    try:
+        points = _read_coordinates(folder / "coordinates.npy")
+        if np.array_equal(points[0][:own], lat) and np.array_equal(points[1][:own], lon):
+            return points
+    except MissingFileError:
+        pass  # the bank is not there yet, or damaged
+    progress(0, own)
+    added_lat, added_lon = empty_land(lat, lon)
+    lat, lon = np.concatenate((lat, added_lat)), np.concatenate((lon, added_lon))
+    lat.flags.writeable = lon.flags.writeable = False
+    return lat, lon
 
 
 def _silent(done: int, total: int) -> None:
@@ -186,6 +224,8 @@ def _build(
     lon: Float64Array,
     unchanged: Callable[[], bool],
     progress: Progress,
+    *,
+    keep_coordinates: bool = False,
 ) -> None:
     """Embed into a directory beside `folder`, flush it to disk, and rename it into place.
 
@@ -217,6 +257,10 @@ def _build(
                 file.write(data)
                 digest.update(data)
             _flush(file.fileno(), file.flush)
+        if keep_coordinates:
+            with (stage / "coordinates.npy").open("w+b") as file:
+                np.save(file, np.stack((lat, lon), axis=1))
+                _flush(file.fileno(), file.flush)
         if not unchanged():
             raise MissingFileError(
                 f"{folder}: coordinates or weights changed while they were read; try again"

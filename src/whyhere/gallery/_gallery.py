@@ -29,12 +29,14 @@ class Gallery:
         lon: Longitudes in degrees, float64, shape (n,); read-only.
         embeddings: Embeddings of unit length, float32, shape (n, dim); memory-mapped and read-only.
         fingerprint: Tells from which coordinates, weights and algorithm the embeddings were made.
+        added: How many of the points, the last ones, fill land that the coordinates leave empty.
     """
 
     lat: Float64Array
     lon: Float64Array
     embeddings: Float32Array
     fingerprint: str
+    added: int = 0
 
     def __len__(self) -> int:
         return len(self.lat)

@@ -25,6 +25,8 @@ CELL_RESOLUTION = 3
 ALGORITHM = f"cells of resolution {CELL_RESOLUTION}, weighted by area and exp(-km / scale), version 1"
 """Changes whenever the embeddings would."""
 
+_GROUP_RESOLUTION = 0  # positions of one such cell share the cells that are near enough to count
+_REACH = 20.0  # scales beyond the nearest cell: all that lies farther weighs 4e-8, less than float32 resolves
 _BLOCK = 2048  # places at a time: 65 MB of weights against 4,000 cells
 _CHUNK = 8192
 
@@ -115,13 +117,42 @@ class Neighbourhoods:
         """
         positions = unit_vectors(lat, lon)
         result = np.empty((len(positions), self.embeddings.shape[1]), np.float32)
-        for start in range(0, len(positions), _BLOCK):
-            part = slice(start, start + _BLOCK)
-            # The cosine loses digits below a kilometre, far under the size of a cell.
-            km = EARTH_RADIUS_KM * np.arccos(np.clip(positions[part] @ self.directions.T, -1.0, 1.0))
-            km -= km.min(axis=1, keepdims=True)  # the same averages, and no underflow far out at sea
-            means = (np.exp(-km / self.scale_km) * self.area_km2) @ self.embeddings
-            result[part] = means / np.linalg.norm(means, axis=1, keepdims=True)
-            if progress is not None:
-                progress(min(start + _BLOCK, len(positions)))
+        groups = cells_of(lat, lon, _GROUP_RESOLUTION)
+        order = np.argsort(groups, kind="stable")
+        starts = np.flatnonzero(np.append(True, groups[order][1:] != groups[order][:-1]))
+        done = 0
+        for members in np.split(order, starts[1:]):
+            near = self._near(positions[members])
+            directions, area_km2, embeddings = (
+                self.directions[near],
+                self.area_km2[near],
+                self.embeddings[near],
+            )
+            for start in range(0, len(members), _BLOCK):
+                part = members[start : start + _BLOCK]
+                km = _distances_km(positions[part], directions)
+                km -= km.min(axis=1, keepdims=True)  # the same averages, and no underflow far out at sea
+                means = (np.exp(-km / self.scale_km) * area_km2) @ embeddings
+                result[part] = means / np.linalg.norm(means, axis=1, keepdims=True)
+                done += len(part)
+                if progress is not None:
+                    progress(done)
         return result
+
+    def _near(self, positions: Float64Array) -> NDArray[np.intp]:
+        """Return the cells that count for any of these positions, which lie near each other."""
+        middle = positions.mean(axis=0)
+        middle /= max(float(np.linalg.norm(middle)), 1e-9)
+        radius_km = float(_distances_km(middle[None], positions).max())
+        km = _distances_km(middle[None], self.directions)[0]
+        # The nearest cell of a position lies within km.min() + radius of it, and it of the middle by radius.
+        return np.flatnonzero(km <= km.min() + 2 * radius_km + _REACH * self.scale_km)
+
+
+def _distances_km(a: Float64Array, b: Float64Array) -> Float64Array:
+    """Return distances between unit vectors (n, 3) and (m, 3), shape (n, m).
+
+    The cosine loses digits below a kilometre, far under the size of a cell.
+    """
+    km: Float64Array = EARTH_RADIUS_KM * np.arccos(np.clip(a @ b.T, -1.0, 1.0))
+    return km

@@ -15,6 +15,7 @@ from whyhere.geo._cells import (
     cells_of,
 )
 from whyhere.geo._countries import COASTAL_KM, Country, countries, country_codes, find_country
+from whyhere.geo._land_cells import land_cells, land_fingerprint, populated_cells
 from whyhere.geo._latlon import LatLon
 from whyhere.geo._place_name import PlaceName
 from whyhere.geo._places import place_name, place_names
@@ -52,10 +53,13 @@ __all__ = [
     "find_country",
     "find_town",
     "great_circle_km",
+    "land_cells",
+    "land_fingerprint",
     "lat_lon_of",
     "parse_region",
     "place_name",
     "place_names",
+    "populated_cells",
     "read_position",
     "unit_vectors",
     "vector_distance_km",

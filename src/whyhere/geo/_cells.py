@@ -45,6 +45,21 @@ def cells_of(lat: ArrayLike, lon: ArrayLike, resolution: int) -> NDArray[np.uint
     return np.fromiter((cell(y, x, resolution) for y, x in pairs), np.uint64, len(lats))
 
 
+def all_cell_centres(resolution: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the latitudes and longitudes of the centres of all cells of the Earth.
+
+    Args:
+        resolution: H3 resolution, 0 (122 cells) to 5 (2 million).
+    """
+    if not 0 <= resolution <= 5:
+        raise ValueError(f"H3 resolution {resolution} lies outside 0 to 5, the ones worth listing")
+    api = _h3()
+    roots = sorted(api.get_res0_cells())
+    cells = [cell for root in roots for cell in api.cell_to_children(root, resolution)]
+    lat, lon = np.array([api.cell_to_latlng(cell) for cell in cells], np.float64).T
+    return lat, lon
+
+
 def cell_area_km2(cells: ArrayLike) -> NDArray[np.float64]:
     """Areas of cells in km2, in the shape of `cells`."""
     numbers, area = np.asarray(cells, np.uint64), _h3().cell_area

@@ -51,6 +51,13 @@ class Outlines:
         numbers = range(self._part_at[part], self._part_at[part + 1])
         return [self._xy[self._ring_at[i] : self._ring_at[i + 1]] for i in numbers]
 
+    def edges(self) -> NDArray[np.float64]:
+        """Longitude and latitude of both ends of every edge, in degrees, shape (n, 2, 2)."""
+        inner = np.ones(len(self._xy) - 1, np.bool_)
+        inner[self._ring_at[1:-1] - 1] = False  # from one ring to the next is no edge
+        first = np.flatnonzero(inner)
+        return np.stack((self._xy[first], self._xy[first + 1]), axis=1)
+
     def _polygon(self, part: int) -> Polygon:
         import shapely
 

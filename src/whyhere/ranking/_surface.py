@@ -25,26 +25,42 @@ class CellIndex:
         cell_of_point: Row of `cells` for every gallery point, shape (n,).
         area_km2: Area of every cell, shape (m,).
         directions: Unit vectors of the points, float64, shape (n, 3).
+        prior_km2: What every cell weighs before the photo is looked at, shape (m,): its area, less where the
+            gallery was only filled.
     """
 
     cells: NDArray[np.uint64]
     cell_of_point: NDArray[np.intp]
     area_km2: NDArray[np.float64]
     directions: NDArray[np.float64]
+    prior_km2: NDArray[np.float64]
 
     @classmethod
-    def build(cls, lat: NDArray[np.float64], lon: NDArray[np.float64], *, resolution: int) -> CellIndex:
+    def build(
+        cls,
+        lat: NDArray[np.float64],
+        lon: NDArray[np.float64],
+        *,
+        resolution: int,
+        added: int = 0,
+        added_weight: float = 1.0,
+    ) -> CellIndex:
         """Index gallery points.
 
         Args:
             lat: Latitudes in degrees, shape (n,).
             lon: Longitudes in degrees, shape (n,).
             resolution: H3 resolution; 3 has cells of 12,400 km2, 4 of 1,770 km2 on average.
+            added: How many of the points, the last ones, were added to cover the land.
+            added_weight: Weight of the area of cells that hold no other points.
         """
         from whyhere.geo import cell_area_km2, cells_of
 
         cells, cell_of_point = np.unique(cells_of(lat, lon, resolution), return_inverse=True)
-        return cls(cells, cell_of_point, cell_area_km2(cells), unit_vectors(lat, lon))
+        area_km2 = cell_area_km2(cells)
+        own = np.bincount(cell_of_point[: len(lat) - added], minlength=len(cells)) > 0
+        prior_km2 = np.where(own, area_km2, added_weight * area_km2)
+        return cls(cells, cell_of_point, area_km2, unit_vectors(lat, lon), prior_km2)
 
     def centres(self) -> NDArray[np.float64]:
         """Return the mean direction of every cell's points: unit vectors, shape (m, 3)."""
@@ -67,7 +83,8 @@ def cell_probabilities(
     """Spread probability over the occupied cells.
 
     A cell weighs its area times the mean of exp(score / temperature) over its points, so that a city with a
-    thousand gallery points counts no more than the empty land beside it before the photo is looked at.
+    thousand gallery points counts no more than the empty land beside it before the photo is looked at. Cells
+    that were only filled to cover the land weigh less where the release says so (`CellIndex.prior_km2`).
 
     Args:
         scores: Score of every gallery point, shape (n,).
@@ -92,8 +109,8 @@ def cell_probabilities(
     weights = np.where(keep, np.exp(logits - logits[keep].max(), where=keep, out=np.zeros_like(logits)), 0.0)
     sums = np.bincount(index.cell_of_point, weights, len(index.cells))
     counts = np.bincount(index.cell_of_point, keep, len(index.cells))
-    mass = index.area_km2 * sums / np.maximum(counts, 1)
-    area = np.where(counts > 0, index.area_km2, 0.0)
+    mass = index.prior_km2 * sums / np.maximum(counts, 1)
+    area = np.where(counts > 0, index.prior_km2, 0.0)
     probabilities: NDArray[np.float64] = (1 - background) * mass / mass.sum() + background * area / area.sum()
     if log_prior is None:
         return probabilities

@@ -30,6 +30,7 @@ class ReleaseConfig:
         gallery: What holds the places.
         gallery_smoothing_km: Scale of the neighbourhoods whose embeddings stand for the places; 0 for the
             places themselves.
+        gallery_covers_land: Whether points are added where the places leave land empty.
         alignment: Parameters of the heads.
         ranking: Parameters of ranking and calibration.
         card: What a reader of a report must know.
@@ -48,6 +49,7 @@ class ReleaseConfig:
     image_head: PartConfig | None = None
     text_tower: PartConfig | None = None
     gallery_smoothing_km: float = 0.0
+    gallery_covers_land: bool = False
 
     @property
     def location_encoder_asset(self) -> str:
@@ -105,6 +107,7 @@ def read_config(path: Path) -> ReleaseConfig:
         image_head=_part(top.section("image_head")) if is_geoclip else None,
         text_tower=_part(top.section("text_tower")) if is_geoclip or "text_tower" in top.data else None,
         gallery_smoothing_km=top.section("gallery").length_km("smoothing_km"),
+        gallery_covers_land=top.section("gallery").flag("covers_land"),
     )
 
 
@@ -209,6 +212,13 @@ class _Section:
                 f"{self.path}: {self.place}{key} must be a length in km from 0 to 20000, not {value!r:.60}"
             )
         return float(value)
+
+    def flag(self, key: str) -> bool:
+        """True or false; false where the key is absent."""
+        value = self.data.get(key, False)
+        if not isinstance(value, bool):
+            raise MissingFileError(f"{self.path}: {self.place}{key} must be true or false, not {value!r:.60}")
+        return value
 
     def section(self, key: str) -> _Section:
         return _Section(self.path, f"{self.place}{key}.", self.value(key, dict))

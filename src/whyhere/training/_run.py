@@ -212,6 +212,7 @@ def _write(
             _encoder_path(start),
             galleries_dir(),
             smoothing_km=start.config.gallery_smoothing_km,
+            covers_land=start.config.gallery_covers_land,
             progress=lambda done, total: told("Embedding the gallery (first use only)", done, total),
         )
         cells = CellIndex.build(gallery.lat, gallery.lon, resolution=start.config.ranking["cell_resolution"])
