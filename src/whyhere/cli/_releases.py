@@ -119,6 +119,28 @@ def show(name: Name = "base", as_json: AsJson = False) -> None:
 
 
 @app.command()
+def credits(name: Name = "base", as_json: AsJson = False) -> None:
+    """Name the photos that a release learned from: title, author, licence and source of each."""
+    from dataclasses import asdict
+
+    from whyhere.images import display_name
+    from whyhere.releases import credit_counts, read_credits, resolve
+
+    found = read_credits(resolve(name))
+    if as_json:
+        _print_json([asdict(credit) for credit in found])
+        return
+    typer.echo(f"{len(found):,} photos")
+    for title, counts in zip(("licence", "source"), credit_counts(found), strict=True):
+        for value, count in counts.most_common():
+            typer.echo(f"{title}: {count:,} {display_name(value)}")
+    for credit in found:
+        author = credit.author or "author not stated"
+        parts = (credit.title or "untitled", author, credit.licence or "licence not stated", credit.source)
+        typer.echo("; ".join(display_name(part) for part in parts if part))
+
+
+@app.command()
 def verify(name: Name = "base") -> None:
     """Read every file of a release and compare it with its recorded checksum."""
     from whyhere import releases

@@ -7,6 +7,15 @@ Nothing is fetched unless `fetch` is called.
 
 from whyhere.releases._assets import ASSETS, Asset, FolderSource, HubFile, HubSource, Member, WheelSource
 from whyhere.releases._config import ReleaseConfig, read_config
+from whyhere.releases._credits import (
+    CREDITS_FILE,
+    Credit,
+    credit_counts,
+    credits_markdown,
+    credits_of_table,
+    read_credits,
+    write_credits,
+)
 from whyhere.releases._describe import describe
 from whyhere.releases._home import assets_dir, galleries_dir, home
 from whyhere.releases._parts import ImageTowerConfig, PartConfig
@@ -32,7 +41,9 @@ from whyhere.releases._sources import Progress
 
 __all__ = [
     "ASSETS",
+    "CREDITS_FILE",
     "Asset",
+    "Credit",
     "FileCheck",
     "FolderSource",
     "HubFile",
@@ -46,6 +57,9 @@ __all__ = [
     "WheelSource",
     "asset_path",
     "assets_dir",
+    "credit_counts",
+    "credits_markdown",
+    "credits_of_table",
     "describe",
     "disk_bytes",
     "fetch",
@@ -57,8 +71,10 @@ __all__ = [
     "missing",
     "prepare_heads",
     "read_config",
+    "read_credits",
     "remove",
     "resolve",
     "verify",
     "wanted_engine",
+    "write_credits",
 ]
