@@ -17,11 +17,11 @@ from safetensors.numpy import save_file
 from whyhere.alignment import ConceptAlignment, GeoClipAlignment, GeoClipHead, Head, ImageCode
 from whyhere.alignment._linear import _TENSORS as LINEAR_TENSORS
 from whyhere.errors import MissingFileError, UsageError
+from whyhere.evaluation import read_held_out
 from whyhere.faithfulness import (
     CachedLook,
     CellReferences,
     random_directions,
-    read_held_out,
     trained_on,
     with_bank,
 )

@@ -14,7 +14,7 @@ from whyhere.cli._notes import note
 from whyhere.errors import UsageError
 
 if TYPE_CHECKING:
-    from whyhere.evaluation import Benchmark, Evaluation, Problem, SystemPrediction
+    from whyhere.evaluation import Benchmark, Evaluation, Problem, Protocol, SystemPrediction
 
 _SHOWN = 20
 _FAILURES = (
@@ -29,9 +29,9 @@ _FAILURES = (
 
 
 def evaluate(
-    table: Annotated[
-        Path | None,
-        typer.Argument(metavar="[TABLE]", help="CSV, TSV or Parquet of photos with true positions."),
+    tables: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[TABLE]...", help="CSV, TSV or Parquet of photos with true positions."),
     ] = None,
     photos: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder that holds the photos, at any depth.")
@@ -40,6 +40,22 @@ def evaluate(
     predictions: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Score these (JSON lines, of any system) instead of a release."),
+    ] = None,
+    config: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PROTOCOL",
+            help="Which photos count and what heads must not have seen: new-places, known-places, "
+            "street-level, or a TOML file.",
+        ),
+    ] = None,
+    held_out: Annotated[
+        Path | None,
+        typer.Option(
+            "--held-out",
+            metavar="DIR",
+            help="Heads that have not learned from the photos they answer: folds.csv and a folder a fold.",
+        ),
     ] = None,
     against: Annotated[
         Path | None,
@@ -58,7 +74,8 @@ def evaluate(
         str | None,
         typer.Option(
             metavar="FIELD=COLUMN,...",
-            help="What columns mean: photo, lat, lon, country, region, city; numbers without a header.",
+            help="What columns mean: photo, lat, lon, country, region, city, kind, precision_km; numbers "
+            "without a header.",
             show_default="recognised",
         ),
     ] = None,
@@ -95,8 +112,21 @@ def evaluate(
     from whyhere import evaluation as ev
     from whyhere.cli._output import write_output
 
-    _check(table, photos, predictions, format, truth)
-    benchmark, files = _benchmark(table, photos, columns, swap_lat_lon, truth, limit)
+    tables = tables or []
+    _check(tables, photos, predictions, format, truth)
+    protocol = ev.read_protocol(config) if config else None
+    if held_out and (protocol is None or predictions):
+        raise UsageError("--held-out needs --config, the protocol to check it against, and no --predictions")
+    if protocol and not (held_out or predictions):
+        raise UsageError(
+            f"--config {config}: which heads have not learned from the photos? Add --held-out DIR, or "
+            "--predictions FILE of a system that has not"
+        )
+    if protocol and limit:
+        raise UsageError("--config asks about whole folds; leave --limit out")
+    benchmark, files = _benchmark(tables, photos, columns, swap_lat_lon, truth, limit)
+    if protocol and not held_out:
+        benchmark = ev.photos_asked_about(benchmark, protocol)
     found = ev.read_predictions(predictions) if predictions else None
     other = ev.read_predictions(against) if against else None
     places = ev.read_gallery(gallery) if gallery else None
@@ -105,6 +135,10 @@ def evaluate(
         told += _tell(found.problems)
         answers: Sequence[SystemPrediction] = found.predictions
         system, problems = found.name, found.problems
+    elif held_out and protocol:
+        answers, benchmark = _run_heads(release, benchmark, files, protocol, held_out, out, top)
+        system, problems = None, ()
+        told += sum(problem.kind == "unreadable photo" for problem in benchmark.problems)
     else:
         answers, benchmark, places = _run_release(release, benchmark, files, places, out, top, threads)
         system, problems = None, ()
@@ -137,14 +171,14 @@ def evaluate(
 
 
 def _check(
-    table: Path | None, photos: Path | None, predictions: Path | None, format: str, truth: str
+    tables: Sequence[Path], photos: Path | None, predictions: Path | None, format: str, truth: str
 ) -> None:
     """Refuse options that make no sense together, before anything is read."""
     if format not in ("markdown", "json"):
         raise UsageError(f"--format {format}: there is no such format; choose markdown or json")
     if truth not in ("table", "exif"):
         raise UsageError(f"--truth {truth}: choose table or exif")
-    if table is None and truth == "table":
+    if not tables and truth == "table":
         raise UsageError("which photos were taken where? Name a TABLE, or use --truth exif with --photos DIR")
     if photos is None and (predictions is None or truth == "exif"):
         raise UsageError(
@@ -153,7 +187,7 @@ def _check(
 
 
 def _benchmark(
-    table: Path | None,
+    tables: Sequence[Path],
     photos: Path | None,
     columns: str | None,
     swap_lat_lon: bool,
@@ -165,12 +199,14 @@ def _benchmark(
     from whyhere.cli._progress import place_progress
 
     files: dict[str, Path] = {}
-    if table is None:
+    if not tables:
         assert photos is not None  # _check
         benchmark, files = ev.folder_benchmark(photos)
     else:
         mapping = ev.parse_columns(columns) if columns else None
-        benchmark = ev.read_benchmark(table, columns=mapping, swap_lat_lon=swap_lat_lon)
+        benchmark = ev.join_benchmarks(
+            [ev.read_benchmark(table, columns=mapping, swap_lat_lon=swap_lat_lon) for table in tables]
+        )
         if photos is not None:
             benchmark, files = ev.photos_of(benchmark, photos)
     if truth == "exif":
@@ -207,6 +243,42 @@ def _run_release(
                 locator, benchmark, files, ledger=lines, top=top, progress=progress, on_error=_say
             )
     return predictions, benchmark, places
+
+
+def _run_heads(
+    name: str,
+    benchmark: Benchmark,
+    files: dict[str, Path],
+    protocol: Protocol,
+    held_out: Path,
+    out: Path | None,
+    top: int,
+) -> tuple[list[SystemPrediction], Benchmark]:
+    """Answer the photos with heads that have not learned from them."""
+    from whyhere import evaluation as ev
+    from whyhere.cli._progress import place_progress
+    from whyhere.locator import Locator
+    from whyhere.releases import resolve
+
+    with place_progress("Looking at photos") as progress:
+        benchmark, features, sizes = ev.features_of_photos(name, benchmark, files, progress=progress)
+    benchmark = ev.photos_asked_about(benchmark, protocol, held_out=held_out, features=features)
+    run = ev.run_description(resolve(name), top=top) | ev.held_out_description(held_out, protocol)
+    with ev.open_ledger(out, run) if out else nullcontext(None) as lines:
+        with place_progress("Embedding the gallery (first use only)") as progress:
+            locator = Locator.from_release(name, progress=progress)
+        with place_progress("Answering") as progress:
+            answers = ev.predict_apart(
+                locator,
+                benchmark,
+                features,
+                held_out,
+                ledger=lines,
+                sizes=sizes,
+                top=top,
+                progress=progress,
+            )
+    return answers, benchmark
 
 
 def _tell(problems: Sequence[Problem]) -> int:

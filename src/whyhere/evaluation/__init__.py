@@ -6,6 +6,13 @@ A benchmark is a table of photos with true positions (`read_benchmark`); predict
 """
 
 from whyhere.evaluation._accuracy import THRESHOLDS_KM, Interval, accuracy_table, bootstrap_interval
+from whyhere.evaluation._apart import (
+    features_of_photos,
+    held_out_description,
+    join_benchmarks,
+    photos_asked_about,
+    predict_apart,
+)
 from whyhere.evaluation._benchmark import Benchmark, Problem, Query, read_benchmark
 from whyhere.evaluation._bias_map import bias_map
 from whyhere.evaluation._calibration import Calibration, Reliability, RiskCoverage, reliability, risk_coverage
@@ -33,6 +40,8 @@ from whyhere.evaluation._guesses import (
     read_predictions,
     system_prediction,
 )
+from whyhere.evaluation._held_out import HeldOut, read_held_out
+from whyhere.evaluation._kinds import KindFigures
 from whyhere.evaluation._leakage import leaked_queries, read_gallery
 from whyhere.evaluation._ledger import Ledger, open_ledger
 from whyhere.evaluation._markdown import to_markdown
@@ -52,7 +61,9 @@ __all__ = [
     "Evaluation",
     "Group",
     "Guess",
+    "HeldOut",
     "Interval",
+    "KindFigures",
     "Leakage",
     "Ledger",
     "NameFigure",
@@ -74,22 +85,28 @@ __all__ = [
     "compare",
     "error_chart",
     "exif_truth",
+    "features_of_photos",
     "fold_name",
     "folder_benchmark",
     "geoscore",
+    "held_out_description",
+    "join_benchmarks",
     "leaked_queries",
     "near_duplicates",
     "open_ledger",
     "parse_columns",
     "perceptual_hash",
     "photo_hashes",
+    "photos_asked_about",
     "photos_of",
     "place_clusters",
     "predict",
+    "predict_apart",
     "predictions_schema",
     "read_benchmark",
     "read_folds",
     "read_gallery",
+    "read_held_out",
     "read_predictions",
     "read_protocol",
     "reliability",

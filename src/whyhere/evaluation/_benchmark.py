@@ -12,6 +12,7 @@ from typing import Any
 
 from whyhere.errors import UsageError
 from whyhere.evaluation._columns import Columns, choose_columns, is_headless
+from whyhere.evaluation._protocol import Protocol
 from whyhere.evaluation._rows import read_rows
 from whyhere.evaluation._swapped import refuse_swapped
 from whyhere.geo import LatLon
@@ -76,6 +77,7 @@ class Benchmark:
         rows: Rows of the table, bad ones included.
         queries: The usable ones, in the order of the table; no photo is there twice.
         problems: What is wrong with the others.
+        protocol: How photos are held out and kinds are named; None for all photos as they are.
     """
 
     name: str
@@ -83,6 +85,7 @@ class Benchmark:
     rows: int
     queries: tuple[Query, ...]
     problems: tuple[Problem, ...]
+    protocol: Protocol | None = None
 
     def keep(self, queries: tuple[Query, ...], *problems: Problem) -> Benchmark:
         """Return the benchmark with only these queries, and with more problems."""
@@ -96,6 +99,7 @@ class Benchmark:
             "rows": self.rows,
             "queries": len(self.queries),
             "problems": dict(Counter(problem.kind for problem in self.problems)),
+            "protocol": self.protocol.to_dict() if self.protocol else None,
         }
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,9 @@ from numpy.typing import NDArray
 
 from whyhere.errors import UsageError
 from whyhere.evaluation._accuracy import THRESHOLDS_KM, Interval
-from whyhere.evaluation._evaluation import Evaluation, finite
+from whyhere.evaluation._evaluation import Evaluation, PhotoScore, finite
+from whyhere.evaluation._kinds import kind_groups
+from whyhere.evaluation._protocol import Protocol
 from whyhere.evaluation._resampling import interval, resample, resamples_for
 from whyhere.evaluation._score import geoscore
 
@@ -62,6 +65,7 @@ class Comparison:
         farther: Photos on which the second is nearer.
         answered_by_both: Photos that both answered with a position, which "mean km" counts.
         resamples: Bootstrap sets.
+        kinds: The same by kind of photo; street level, and all but street level, first.
     """
 
     first: str
@@ -73,6 +77,7 @@ class Comparison:
     farther: int
     answered_by_both: int
     resamples: int
+    kinds: dict[str, Comparison] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields in JSON types; what is not finite is None."""
@@ -87,6 +92,7 @@ class Comparison:
                 "farther": self.farther,
                 "answered_by_both": self.answered_by_both,
                 "bootstrap": {"resamples": self.resamples, "interval": 0.95, "paired": True},
+                "kinds": {name: comparison.to_dict() for name, comparison in self.kinds.items()},
             }
         )
         return plain
@@ -110,17 +116,28 @@ def compare(first: Evaluation, second: Evaluation, *, seed: int = 0) -> Comparis
     pairs = [(score, others[score.photo]) for score in first.scores if score.photo in others]
     if not pairs:
         raise UsageError(f"{first.system} and {second.system} share no photo, so they cannot be compared")
+    names = first.system, second.system
+    protocol = first.benchmark.get("protocol") or {}
+    street = protocol.get("street_kinds", Protocol().street_kinds)
+    kinds = {
+        name: _compared(names, [pairs[row] for row in np.flatnonzero(members)], seed)
+        for name, members in kind_groups([pair[0].kind for pair in pairs], street)
+    }
+    return replace(_compared(names, pairs, seed), kinds=kinds)
+
+
+def _compared(
+    names: tuple[str, str], pairs: Sequence[tuple[PhotoScore, PhotoScore]], seed: int
+) -> Comparison:
     a_km, b_km = (np.array([pair[side].error_km for pair in pairs]) for side in (0, 1))
     ones = np.ones(len(pairs))
     both = np.isfinite(a_km) & np.isfinite(b_km)
-    columns: dict[str, tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]] = {
-        f"{threshold:g} km": (
-            np.where(a_km <= threshold, 100.0, 0.0),
-            np.where(b_km <= threshold, 100.0, 0.0),
-            ones,
-        )
-        for threshold in THRESHOLDS_KM
-    }
+    precision_km = np.array([pair[0].precision_km for pair in pairs])
+    columns: dict[str, tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]] = {}
+    for threshold in THRESHOLDS_KM:
+        counted = (precision_km < threshold).astype(np.float64)
+        hits = [np.where(km <= threshold, 100.0, 0.0) * counted for km in (a_km, b_km)]
+        columns[f"{threshold:g} km"] = hits[0], hits[1], counted
     columns["mean km"] = (np.where(both, a_km, 0.0), np.where(both, b_km, 0.0), both.astype(np.float64))
     columns["GeoScore"] = (geoscore(a_km), geoscore(b_km), ones)
     known = np.array([float(pair[0].country_right is not None) for pair in pairs])
@@ -150,8 +167,7 @@ def compare(first: Evaluation, second: Evaluation, *, seed: int = 0) -> Comparis
     with np.errstate(invalid="ignore"):
         equal = (np.abs(a_km - b_km) <= EQUAL_KM) | (np.isinf(a_km) & np.isinf(b_km))
     return Comparison(
-        first.system,
-        second.system,
+        *names,
         len(pairs),
         {name: figures[name] for name in order if name in figures},
         int(((a_km < b_km) & ~equal).sum()),

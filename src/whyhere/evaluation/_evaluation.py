@@ -11,6 +11,7 @@ from whyhere.evaluation._accuracy import Interval
 from whyhere.evaluation._benchmark import Problem
 from whyhere.evaluation._calibration import Calibration
 from whyhere.evaluation._groups import Group
+from whyhere.evaluation._kinds import KindFigures
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,8 @@ class PhotoScore:
         city_right: Whether the city is right; None where there is no truth.
         leaked: Whether the gallery holds the true position; None where no gallery was checked.
         seconds: Wall-clock time, or None.
+        kind: Kind of the photo, or None where nobody says.
+        precision_km: How far the photo may lie from the true position: it counts at larger distances only.
     """
 
     photo: str
@@ -56,6 +59,8 @@ class PhotoScore:
     city_right: bool | None
     leaked: bool | None
     seconds: float | None
+    kind: str | None = None
+    precision_km: float = 0.0
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as a plain dictionary; infinite distances are None."""
@@ -121,7 +126,8 @@ class Evaluation:
         photos: Photos scored; those without an answer count as wrong.
         answered: Photos with a position.
         accuracy: Percentage within "1 km", "25 km", "200 km", "750 km" and "2500 km"; "median km";
-            "mean km" (of the answered photos); "GeoScore" (mean of 5000 exp(-km / 1492.7)).
+            "mean km" (of the answered photos); "GeoScore" (mean of 5000 exp(-km / 1492.7)). Percentages count
+            the photos whose position is known better than the distance (`precision_km`).
         best_of_five: Percentages within the same distances for the best of the first five answers; None where
             no photo has more than one.
         names: For "country", "region" and "city".
@@ -130,6 +136,7 @@ class Evaluation:
         calibration: Probabilities, confidences and abstaining.
         leakage: None where no gallery was checked.
         seconds_per_photo: Mean wall-clock time, or None where no prediction states one.
+        kinds: Figures by kind of photo; street level, and all but street level, first.
         resamples: Bootstrap sets behind every interval.
         problems: Everything that was left out, of the table, the photos and the predictions.
         scores: Every photo.
@@ -147,6 +154,7 @@ class Evaluation:
     calibration: Calibration
     leakage: Leakage | None
     seconds_per_photo: float | None
+    kinds: tuple[KindFigures, ...]
     resamples: int
     problems: tuple[Problem, ...] = field(repr=False)
     scores: tuple[PhotoScore, ...] = field(repr=False)
@@ -168,6 +176,7 @@ class Evaluation:
                 "calibration": self.calibration.to_dict(),
                 "leakage": self.leakage.to_dict() if self.leakage else None,
                 "seconds_per_photo": self.seconds_per_photo,
+                "kinds": [kind.to_dict() for kind in self.kinds],
                 "bootstrap": {"resamples": self.resamples, "interval": 0.95},
                 "distance": "great circle, sphere of radius 6371.0088 km",
                 "problems": {

@@ -62,6 +62,7 @@ def group_figures(
     true_country: Sequence[str | None],
     said_country: Sequence[str | None],
     error_km: NDArray[np.float64],
+    precision_km: NDArray[np.float64],
     points: NDArray[np.float64],
     seed: int = 0,
 ) -> tuple[tuple[Group, ...], tuple[Group, ...]]:
@@ -71,6 +72,7 @@ def group_figures(
         true_country: ISO code of each photo's country, None on the open sea.
         said_country: ISO code of each first answer's country, None on the open sea or without an answer.
         error_km: Distance from the first answer to the truth, infinite without an answer, shape (n,).
+        precision_km: How far photos may lie from the truth: they count at distances above it, shape (n,).
         points: GeoScore of each photo, shape (n,).
         seed: Seed of the bootstrap.
 
@@ -84,6 +86,7 @@ def group_figures(
             Counter(_key(code, level) for code in said_country if code is not None),
             level,
             error_km,
+            precision_km,
             points,
             right,
             seed,
@@ -103,6 +106,7 @@ def _level(
     said: Counter[str],
     level: str,
     error_km: NDArray[np.float64],
+    precision_km: NDArray[np.float64],
     points: NDArray[np.float64],
     right: NDArray[np.bool_],
     seed: int,
@@ -110,11 +114,14 @@ def _level(
     counts = Counter(keys)
     names = sorted({*counts, *said}, key=lambda key: (-counts[key], -said[key], key))
     member = {name: np.array([key == name for key in keys]) for name in names}
+    counted = [precision_km < threshold for threshold in THRESHOLDS_KM]
     hits = [(error_km <= threshold).astype(np.float64) for threshold in THRESHOLDS_KM]
     draws = None
     if level == "continent":
         ratios = [
-            (100.0 * hit * member[name], member[name].astype(np.float64)) for name in names for hit in hits
+            (100.0 * hit * (member[name] & known), (member[name] & known).astype(np.float64))
+            for name in names
+            for hit, known in zip(hits, counted, strict=True)
         ]
         draws, _ = resample(len(keys), ratios, seed=seed)
     groups = []
@@ -122,7 +129,7 @@ def _level(
         mine = member[name]
         within = {}
         for column, (threshold, hit) in enumerate(zip(THRESHOLDS_KM, hits, strict=True)):
-            value = 100.0 * _mean(hit[mine])
+            value = 100.0 * _mean(hit[mine & counted[column]])
             within[f"{threshold:g} km"] = (
                 Interval(value, float("nan"), float("nan"))
                 if draws is None

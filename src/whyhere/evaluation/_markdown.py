@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from whyhere.evaluation._accuracy import THRESHOLDS_KM, Interval
 from whyhere.evaluation._calibration import Calibration
@@ -38,9 +39,9 @@ def to_markdown(
     Returns:
         Text that ends with a newline.
     """
-    pieces = [*_head(evaluation), *_accuracy(evaluation, against)]
+    pieces = [*_head(evaluation), *_accuracy(evaluation, against), *_kinds(evaluation, against)]
     if comparison:
-        pieces += _comparison(comparison)
+        pieces += [*_comparison(comparison), *_compared_kinds(comparison)]
     if headline:
         return "\n".join(pieces).rstrip("\n") + "\n"
     pieces += [*_names(evaluation), *_calibration(evaluation.calibration), *_leakage(evaluation)]
@@ -58,6 +59,15 @@ def _head(evaluation: Evaluation) -> Iterator[str]:
     yield f"- Photos scored: {evaluation.photos:,} of {benchmark['rows']:,} rows{layout}."
     silent = evaluation.photos - evaluation.answered
     yield f"- Answered with a position: {evaluation.answered:,}. Without one, and so wrong: {silent:,}."
+    if benchmark["protocol"]:
+        yield f"- Protocol: {_protocol(benchmark['protocol'])}"
+    imprecise = sum(score.precision_km > 0 for score in evaluation.scores)
+    if imprecise:
+        counted = ", ".join(
+            f"{sum(score.precision_km < threshold for score in evaluation.scores):,} within {name}"
+            for threshold, name in zip(THRESHOLDS_KM, _DISTANCES, strict=True)
+        )
+        yield f"- A photo counts at distances that its position is known better than: {counted}."
     yield "- Distances are great-circle distances on a sphere of radius 6371.0088 km."
     yield f"- Intervals: 95 %, bootstrap over photos, {evaluation.resamples:,} resamples."
     if evaluation.seconds_per_photo is not None:
@@ -79,6 +89,47 @@ def _accuracy(evaluation: Evaluation, against: Evaluation | None) -> Iterator[st
             yield _row(
                 [f"{name}, best of five", *(_figure(best[column]) for column in _DISTANCES), "", "", ""]
             )
+    yield ""
+
+
+def _protocol(protocol: Mapping[str, Any]) -> str:
+    how = {
+        "new-places": f"nothing within {protocol['cluster_km']:g} km of a photo is learned from",
+        "known-places": "the photos asked about have another, independent one within "
+        f"{protocol['known_km']:g} km that is learned from",
+        "photos": "all other photos are learned from",
+    }[protocol["split"]]
+    folds = f"{protocol['folds']} folds" if protocol["folds"] else "one left out at a time"
+    kinds = f"; only {', '.join(map(_text, protocol['kinds']))}" if protocol["kinds"] else ""
+    return f"{_text(protocol['name'])} ({folds}): {how}; near-duplicates are never on both sides{kinds}."
+
+
+def _kinds(evaluation: Evaluation, against: Evaluation | None) -> Iterator[str]:
+    if not evaluation.kinds:
+        return
+    yield "## By kind of photo\n"
+    yield from _header(
+        ["kind", "photos", "answer", *(f"% within {name}" for name in _DISTANCES), "median km", "GeoScore"]
+    )
+    others = {kind.name: kind for kind in against.kinds} if against else {}
+    for kind in evaluation.kinds:
+        for system, figures in ((evaluation, kind), (against, others.get(kind.name))):
+            if system and figures:
+                columns = [*_DISTANCES, "median km", "GeoScore"]
+                cells = [_figure(figures.accuracy[column]) for column in columns]
+                yield _row([_text(kind.name), f"{figures.photos:,}", _text(system.system), *cells])
+    yield ""
+
+
+def _compared_kinds(comparison: Comparison) -> Iterator[str]:
+    if not comparison.kinds:
+        return
+    columns = [*_DISTANCES, "median km"]
+    yield "By kind of photo, first less second:\n"
+    yield from _header(["kind", "photos", *(f"% within {name}" for name in _DISTANCES), "median km"])
+    for name, one in comparison.kinds.items():
+        cells = [_figure(one.figures[c].difference) if c in one.figures else "-" for c in columns]
+        yield _row([_text(name), f"{one.photos:,}", *cells])
     yield ""
 
 

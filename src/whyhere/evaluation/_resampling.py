@@ -74,6 +74,12 @@ def _medians(ordered: Array, times: Array) -> Array:
     return middle
 
 
+def share(numerator: Array, denominator: Array) -> float:
+    """Return the sum of the one over the sum of the other, NaN where that is zero."""
+    below = float(denominator.sum())
+    return float(numerator.sum()) / below if below else float("nan")
+
+
 def interval(value: float, draws: Array) -> Interval:
     """Return a figure with the 2.5th and 97.5th percentile of its resampled values.
 

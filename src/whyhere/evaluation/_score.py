@@ -14,10 +14,11 @@ from whyhere.evaluation._calibration import calibrate
 from whyhere.evaluation._evaluation import Evaluation, Leakage, NameFigure, PhotoScore
 from whyhere.evaluation._groups import group_figures
 from whyhere.evaluation._guesses import Guess, SystemPrediction, system_prediction
+from whyhere.evaluation._kinds import KindFigures, kind_groups, kind_names, street_kinds
 from whyhere.evaluation._leakage import leaked_queries
 from whyhere.evaluation._matching import NameIndex
 from whyhere.evaluation._naming import LEVELS, Naming, compare_names
-from whyhere.evaluation._resampling import interval, resample, resamples_for
+from whyhere.evaluation._resampling import interval, resample, resamples_for, share
 from whyhere.geo import great_circle_km
 from whyhere.prediction import Prediction
 
@@ -85,6 +86,7 @@ def score(
         )
     firsts = [prediction.guesses[0] if prediction and prediction.guesses else None for prediction in matched]
     lat, lon = np.array([query.lat for query in queries]), np.array([query.lon for query in queries])
+    precision_km = np.array([query.precision_km for query in queries])
     error_km = _errors(lat, lon, firsts)
     best_km = _best(lat, lon, matched)
     points = geoscore(error_km)
@@ -98,6 +100,7 @@ def score(
         true_country=naming.true_country,
         said_country=naming.said_country,
         error_km=error_km,
+        precision_km=precision_km,
         points=points,
         seed=seed,
     )
@@ -113,19 +116,30 @@ def score(
     )
     seconds = [p.seconds for p in matched if p and p.seconds is not None]
     several = any(p and len(p.guesses) > 1 for p in matched)
+    kinds = kind_names(benchmark)
     return Evaluation(
         system=system or (names[0] if len(names) == 1 else "unnamed system"),
         benchmark=benchmark.to_dict(),
         photos=len(queries),
         answered=int(np.isfinite(error_km).sum()),
-        accuracy=accuracy_figures(error_km, seed=seed),
-        best_of_five=_shares(best_km, seed) if several else None,
+        accuracy=accuracy_figures(error_km, precision_km=precision_km, seed=seed),
+        best_of_five=_shares(best_km, precision_km, seed) if several else None,
         names=_name_figures(naming, seed),
         continents=continents,
         countries=countries,
         calibration=calibration,
-        leakage=None if gallery is None or leaked is None else _leakage(gallery, leaked, error_km, seed),
+        leakage=None
+        if gallery is None or leaked is None
+        else _leakage(gallery, leaked, error_km, precision_km, seed),
         seconds_per_photo=float(np.mean(seconds)) if seconds else None,
+        kinds=tuple(
+            KindFigures(
+                name,
+                int(members.sum()),
+                accuracy_figures(error_km[members], precision_km=precision_km[members], seed=seed),
+            )
+            for name, members in kind_groups(kinds, street_kinds(benchmark))
+        ),
         resamples=resamples_for(len(queries)),
         problems=(*benchmark.problems, *problems, *complaints),
         scores=tuple(
@@ -148,17 +162,23 @@ def score(
                 city_right=_flag(naming, "city", row),
                 leaked=None if leaked is None else bool(leaked[row]),
                 seconds=prediction.seconds if prediction else None,
+                kind=kinds[row],
+                precision_km=query.precision_km,
             )
             for row, (query, guess, prediction) in enumerate(zip(queries, firsts, matched, strict=True))
         ),
     )
 
 
-def accuracy_figures(error_km: Array, *, seed: int = 0) -> dict[str, Interval]:
+def accuracy_figures(
+    error_km: Array, *, precision_km: Array | float = 0.0, seed: int = 0
+) -> dict[str, Interval]:
     """Summarise errors, with 95 % bootstrap intervals over photos.
 
     Args:
         error_km: Distance from the first answer to the truth in km, infinite without an answer, shape (n,).
+        precision_km: How far photos may lie from the stated truth, shape (n,) or a number. A photo counts at
+            distances above it; where none does, the figure is NaN.
         seed: Seed of the bootstrap.
 
     Returns:
@@ -172,21 +192,24 @@ def accuracy_figures(error_km: Array, *, seed: int = 0) -> dict[str, Interval]:
     )
     mean_km = float(error_km[answered].mean()) if answered.any() else float("nan")
     return {
-        **_shares(error_km, seed),
+        **_shares(error_km, np.broadcast_to(precision_km, error_km.shape), seed),
         "median km": interval(float(np.median(error_km)), medians[:, 0]),
         "mean km": interval(mean_km, draws[:, 0]),
         "GeoScore": interval(float(points.mean()), draws[:, 1]),
     }
 
 
-def _shares(error_km: Array, seed: int) -> dict[str, Interval]:
-    """Return the percentage within each of `THRESHOLDS_KM`."""
-    ones = np.ones(len(error_km))
-    hits = [np.where(error_km <= threshold, 100.0, 0.0) for threshold in THRESHOLDS_KM]
-    draws, _ = resample(len(error_km), [(hit, ones) for hit in hits], seed=seed)
+def _shares(error_km: Array, precision_km: Array, seed: int) -> dict[str, Interval]:
+    """Return the percentage within each of `THRESHOLDS_KM`, of the photos known that well."""
+    counted = [(precision_km < threshold).astype(np.float64) for threshold in THRESHOLDS_KM]
+    hits = [
+        np.where(error_km <= threshold, 100.0, 0.0) * known
+        for threshold, known in zip(THRESHOLDS_KM, counted, strict=True)
+    ]
+    draws, _ = resample(len(error_km), list(zip(hits, counted, strict=True)), seed=seed)
     return {
-        f"{threshold:g} km": interval(float(hit.mean()), draws[:, column])
-        for column, (threshold, hit) in enumerate(zip(THRESHOLDS_KM, hits, strict=True))
+        f"{threshold:g} km": interval(share(hit, known), draws[:, column])
+        for column, (threshold, hit, known) in enumerate(zip(THRESHOLDS_KM, hits, counted, strict=True))
     }
 
 
@@ -251,8 +274,17 @@ def _name_figures(naming: Naming, seed: int) -> dict[str, NameFigure]:
     return figures
 
 
-def _leakage(gallery: tuple[Array, Array], leaked: NDArray[np.bool_], error_km: Array, seed: int) -> Leakage:
-    without = accuracy_figures(error_km[~leaked], seed=seed) if not leaked.all() else {}
+def _leakage(
+    gallery: tuple[Array, Array],
+    leaked: NDArray[np.bool_],
+    error_km: Array,
+    precision_km: Array,
+    seed: int,
+) -> Leakage:
+    clean = ~leaked
+    without = (
+        accuracy_figures(error_km[clean], precision_km=precision_km[clean], seed=seed) if clean.any() else {}
+    )
     return Leakage(len(gallery[0]), int(leaked.sum()), without)
 
 

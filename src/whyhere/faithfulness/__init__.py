@@ -8,7 +8,6 @@ A `Study` holds photos of known places with the alignment that answers each (hel
 from whyhere.faithfulness._banks import NeedsTraining, random_directions, with_bank
 from whyhere.faithfulness._evidence import evidence
 from whyhere.faithfulness._gather import maps_study, photo_study, protocol
-from whyhere.faithfulness._held_out import HeldOut, read_held_out
 from whyhere.faithfulness._look import CachedLook, tower_fingerprint
 from whyhere.faithfulness._markdown import markdown
 from whyhere.faithfulness._pictures import Embeddings, embeddings
@@ -29,7 +28,6 @@ __all__ = [
     "CellReferences",
     "Embeddings",
     "Figure",
-    "HeldOut",
     "Line",
     "NeedsTraining",
     "RegionTest",
@@ -45,7 +43,6 @@ __all__ = [
     "plots",
     "protocol",
     "random_directions",
-    "read_held_out",
     "run_lines",
     "run_scorecard",
     "scorecard_json",

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from whyhere.errors import PhotoError, UsageError
-from whyhere.evaluation import Benchmark
-from whyhere.faithfulness._held_out import HeldOut, read_held_out
+from whyhere.evaluation import Benchmark, HeldOut, read_held_out
 from whyhere.faithfulness._study import Floats, Look, Study
 
 if TYPE_CHECKING:

@@ -1,14 +1,14 @@
 """Alignments for photos that they have not learned from: the folder behind `--held-out`.
 
-DIR/folds.csv               photo,fold
+DIR/folds.csv               photo,fold (empty for photos that every fold has learned from)
 DIR/<fold>/config.json      {"alignment": {...}, "ranking": {...} (optional)}
 DIR/<fold>/model.safetensors
+DIR/<fold>/concepts.json    names of the concepts (optional)
 DIR/random/<draw>/<fold>/   the same with random banks, where another bank means another training (optional)
 """
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whyhere.alignment import Alignment, load_alignment
+from whyhere.concepts import ConceptLabel, read_labels
 from whyhere.errors import MissingFileError, UsageError
+from whyhere.evaluation._folds import FOLDS_FILE, read_folds
 from whyhere.ranking import RankingConfig
 
 
@@ -32,30 +34,32 @@ class HeldOut:
         rankings: One a fold; the release's own where a fold has none.
         fold_of: Fold of every photo, shape (n,).
         random_sets: Alignments with random banks, by draw and fold.
+        labels: Names of the concepts, one tuple a fold; None where a fold does not name them.
     """
 
     alignments: tuple[Alignment, ...]
     rankings: tuple[RankingConfig, ...]
     fold_of: NDArray[np.intp]
     random_sets: tuple[tuple[Alignment, ...], ...]
+    labels: tuple[tuple[ConceptLabel, ...] | None, ...] = ()
 
 
 def read_held_out(
-    folder: Path, photos: Sequence[str], *, concept_ids: tuple[str, ...], ranking: RankingConfig
+    folder: Path, photos: Sequence[str], *, concept_ids: tuple[str, ...] | None, ranking: RankingConfig
 ) -> HeldOut:
     """Read the folder.
 
     Args:
         folder: The folder.
         photos: Names of the photos, which `folds.csv` gives folds, by these names or by their base names.
-        concept_ids: Concepts of the release, which every fold must have.
+        concept_ids: Concepts of the release, which every fold must have; None where each may have its own.
         ranking: Ranking of the release.
 
     Raises:
         MissingFileError: A file is missing or damaged.
         UsageError: A photo has no fold, or a fold has other concepts than the release.
     """
-    folds = _folds(folder / "folds.csv")
+    folds = read_folds(folder / FOLDS_FILE)
     by_base: dict[str, str | None] = {}
     for photo, fold in folds.items():
         base = PurePosixPath(photo).name
@@ -63,13 +67,13 @@ def read_held_out(
     chosen = []
     for photo in photos:
         found = folds.get(photo) or by_base.get(PurePosixPath(photo).name)
-        if found is None:
-            raise UsageError(f"{folder / 'folds.csv'}: no fold for the photo {photo!r}")
+        if not found:
+            raise UsageError(f"{folder / FOLDS_FILE}: no fold for the photo {photo!r}")
         chosen.append(found)
     names = sorted(set(chosen))
     loaded = [_load(folder / name) for name in names]
     for name, (alignment, _) in zip(names, loaded, strict=True):
-        if alignment.concept_ids != concept_ids:
+        if concept_ids is not None and alignment.concept_ids != concept_ids:
             raise UsageError(f"{folder / name}: its concepts are not those of the release")
     rankings = tuple(
         RankingConfig.from_dict(config["ranking"], where=str(folder / name / "config.json"))
@@ -86,18 +90,13 @@ def read_held_out(
         rankings,
         np.array([names.index(one) for one in chosen], np.intp),
         tuple(tuple(_load(draw / name)[0] for name in names) for draw in draws),
+        tuple(_labels(folder / name) for name in names),
     )
 
 
-def _folds(path: Path) -> dict[str, str]:
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise MissingFileError(f"{path}: cannot read which photo belongs to which fold ({error})") from error
-    if not rows or not {"photo", "fold"} <= rows[0].keys():
-        raise MissingFileError(f"{path}: must have the columns photo and fold, and a row a photo")
-    return {row["photo"]: row["fold"] for row in rows}
+def _labels(folder: Path) -> tuple[ConceptLabel, ...] | None:
+    path = folder / "concepts.json"
+    return read_labels(path) if path.is_file() else None
 
 
 def _load(folder: Path) -> tuple[Alignment, Mapping[str, Any]]:
