@@ -89,7 +89,8 @@ def stub_release(tmp_path, monkeypatch):
         version="1",
         directory=assets,
         asset_names=("gallery",),
-        config=SimpleNamespace(gallery_asset="gallery"),
+        config=SimpleNamespace(gallery="gallery"),
+        part_path=lambda part: assets,
     )
     looked_at: list[str] = []
     monkeypatch.setattr("whyhere.releases.resolve", lambda name: release)
