@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,8 +12,16 @@ from whyhere._assembly import Parts
 from whyhere._hints import Hint, read_hint
 from whyhere.alignment import Contributions, ImageCode
 from whyhere.errors import UsageError
-from whyhere.explain import best_points, strengths, surroundings
-from whyhere.geo import LatLon, Region, cell_string, country_codes, parse_region, place_names
+from whyhere.explain import best_points, strengths, summands, surroundings
+from whyhere.geo import (
+    LatLon,
+    Region,
+    cell_string,
+    country_codes,
+    great_circle_km,
+    parse_region,
+    place_names,
+)
 from whyhere.images import Photo, preprocess, thumbnail
 from whyhere.prediction import (
     Answer,
@@ -210,7 +219,7 @@ class Answerer:
                 probability=place.probability,
                 place=names[row],
                 score=float(parts.scores[row]),
-                concepts=self._contributions(parts.concepts[row], strength),
+                concepts=self._contributions(parts, row, strength, self.meanings(code, place.point)),
                 remainder=float(parts.remainder[row]),
             )
             for row, place in enumerate(places)
@@ -267,21 +276,24 @@ class Answerer:
         return float(anywhere @ inside)
 
     def _contributions(
-        self, values: NDArray[np.float32], strength: NDArray[np.float64]
+        self, parts: Contributions, row: int, strength: NDArray[np.float64], meanings: Mapping[int, str]
     ) -> tuple[ConceptContribution, ...]:
-        order = np.argsort(-values, kind="stable")
-        return tuple(
-            ConceptContribution(
-                concept.id,
-                concept.name,
-                concept.group,
-                float(values[column]),
-                float(strength[column]),
-                concept.evidence,
+        found = summands(parts, row, self.parts.labels, strength, meanings)
+        return tuple(sorted(found, key=lambda part: -part.contribution))
+
+    def meanings(self, code: ImageCode, point: int) -> dict[int, str]:
+        """Say of the landmarks that a photo looks like whose photo it is and how far off, by label."""
+        gallery, first = self.parts.gallery, len(self.parts.concepts)
+        told = {}
+        for similar in code.similar:
+            landmark = self.parts.landmarks[similar.landmark]
+            photo = landmark.photos[similar.photo]
+            km = great_circle_km(gallery.lat[point], gallery.lon[point], landmark.lat, landmark.lon)
+            credit = ", ".join(text for text in (photo.author, photo.licence, photo.source) if text)
+            told[first + similar.landmark] = (
+                f"looks like “{photo.title}” ({similar.cosine:.2f}), {float(km):,.0f} km from here; {credit}"
             )
-            for column in order
-            for concept in (self.parts.concepts[column],)
-        )
+        return told
 
     def _surface(self, probabilities: NDArray[np.float64]) -> tuple[SurfaceCell, ...]:
         order = np.argsort(-probabilities, kind="stable")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from whyhere.alignment import Alignment, GeoClipAlignment, load_alignment
-from whyhere.concepts import ConceptLabel, read_labels
+import numpy as np
+
+from whyhere.alignment import Alignment, GeoClipAlignment, PhotoCodeAlignment, load_alignment
+from whyhere.concepts import ConceptLabel, LandmarkLabel, read_labels, read_landmarks
 from whyhere.encoders import ImageTower
 from whyhere.errors import MissingFileError
 from whyhere.gallery import Gallery, open_gallery
@@ -31,6 +33,8 @@ class Parts:
         view_average: What is averaged over the views of a photo: "embeddings" of unit length, before the
             alignment sees them, or "logits", for which it sees the raw embeddings of all views.
         tower_name: Asset name of the image tower; "" for one that whyhere does not know.
+        landmarks: Names of the landmarks, in the order of the alignment; empty for a release without any.
+        labels: Names of the concepts and of the landmarks after them.
     """
 
     tower: ImageTower
@@ -42,6 +46,11 @@ class Parts:
     card: ReleaseCard
     view_average: str = "embeddings"
     tower_name: str = ""
+    landmarks: tuple[LandmarkLabel, ...] = ()
+    labels: tuple[ConceptLabel, ...] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "labels", self.concepts + tuple(one.concept for one in self.landmarks))
 
 
 def assemble(
@@ -81,6 +90,7 @@ def assemble(
         card=config.card,
         view_average=averaged,
         tower_name=config.image_tower.asset,
+        landmarks=_landmarks_of(release, alignment),
     )
 
 
@@ -97,6 +107,18 @@ def labels_of(release: Release, alignment: Alignment) -> tuple[ConceptLabel, ...
             "reinstall the release"
         )
     return concepts
+
+
+def _landmarks_of(release: Release, alignment: Alignment) -> tuple[LandmarkLabel, ...]:
+    if not isinstance(alignment, PhotoCodeAlignment):
+        return ()
+    path = release.directory / "landmarks.json"
+    landmarks = read_landmarks(path)
+    places = alignment.places
+    photos = np.bincount(places.of_photo, minlength=len(places)).tolist()
+    if [len(one.photos) for one in landmarks] != photos:
+        raise MissingFileError(f"{path}: not the landmarks of model.safetensors; reinstall the release")
+    return landmarks
 
 
 def preprocessing_of(release: Release, tower: ImageTower) -> PreprocessSpec:

@@ -78,7 +78,7 @@ def question(
     return Question(
         at=None if at is None else parse_where(at),
         versus=None if versus is None else parse_where(versus),
-        plan=plan(answerer.parts.concepts, without=without, only=only, set_=set_, remainder=remainder),
+        plan=plan(answerer.parts.labels, without=without, only=only, set_=set_, remainder=remainder),
     )
 
 
@@ -118,7 +118,12 @@ def with_regions(
     from whyhere.explain._region_picture import region_pictures
 
     # What the photo shows little of has no region, even where that speaks for the place.
-    speaking = [part for part in explanation.here.concepts if part.contribution > 0 and part.strength > 0]
+    known = frozenset(parts.alignment.concept_ids)  # a landmark is the whole photo
+    speaking = [
+        part
+        for part in explanation.here.concepts
+        if part.contribution > 0 and part.strength > 0 and part.id in known
+    ]
     if not speaking:
         return explanation
     pictures = region_pictures(
@@ -233,7 +238,7 @@ def _explain_spots(
             place_parts(
                 parts,
                 row,
-                answerer.parts.concepts,
+                answerer.parts.labels,
                 strength,
                 lat=float(gallery.lat[spot.point]),
                 lon=float(gallery.lon[spot.point]),
@@ -244,6 +249,7 @@ def _explain_spots(
                 asked=spot.asked,
                 asked_km=spot.asked_km,
                 rank=rank,
+                meanings=answerer.meanings(found.code, spot.point),
             )
         )
     return tuple(explained)

@@ -45,8 +45,8 @@ class ConceptContribution:
             the concept than usual.
         evidence: Whether open maps confirm what the concept does: "confirmed", "undecided", "contradicted",
             "untested" where there is no map of it, or "" where the release was not put to the test.
-        meaning: Where the release has the concept by its own map, "mostly Norway and Alaska"; "" where nobody
-            asked.
+        meaning: Where the release has the concept by its own map, "mostly Norway and Alaska"; of a landmark
+            which photo of it looks alike, how far off, and by whom; "" where nobody asked.
     """
 
     id: str

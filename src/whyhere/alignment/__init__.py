@@ -5,10 +5,13 @@ same score (arXiv 2509.01910, Eq. 1 to 3). What a release uses is an `Alignment`
 from the release's `model.safetensors`.
 """
 
-from whyhere.alignment._alignment import Alignment, Contributions, ImageCode, load_alignment
+from whyhere.alignment._alignment import Alignment, Contributions, ImageCode, Similar, load_alignment
 from whyhere.alignment._caam import ConceptAlignment, Head
 from whyhere.alignment._geoclip import GeoClipAlignment, GeoClipHead
+from whyhere.alignment._landmarks import Landmarks, no_landmarks
 from whyhere.alignment._linear import LinearAlignment
+from whyhere.alignment._photo_code import PhotoCodeAlignment
+from whyhere.alignment._sparse_code import sparse_codes
 
 __all__ = [
     "Alignment",
@@ -18,6 +21,11 @@ __all__ = [
     "GeoClipHead",
     "Head",
     "ImageCode",
+    "Landmarks",
     "LinearAlignment",
+    "PhotoCodeAlignment",
+    "Similar",
     "load_alignment",
+    "no_landmarks",
+    "sparse_codes",
 ]

@@ -7,7 +7,7 @@ release drops in without touching them.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,6 +19,25 @@ from whyhere.errors import MissingFileError
 Floats = NDArray[np.float32]
 
 
+def _none() -> Floats:
+    return np.empty(0, np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Similar:
+    """A photo of a landmark that a photo looks like.
+
+    Attributes:
+        landmark: Number of the landmark in the release.
+        photo: Number of the photo among those of the landmark.
+        cosine: Similarity, at most 1.
+    """
+
+    landmark: int
+    photo: int
+    cosine: float
+
+
 @dataclass(frozen=True, slots=True)
 class ImageCode:
     """One photo as the alignment sees it.
@@ -26,10 +45,15 @@ class ImageCode:
     Attributes:
         z_img: Concept coefficients of the photo, float32, shape (k,).
         residual: What the named concepts leave over, in the location space, float32, shape (d,).
+        landmarks: How much the photo looks like each landmark of the release, 0 to 1, float32, shape (s,);
+            empty for releases without any.
+        similar: The most similar photo of every landmark that is not at 0.
     """
 
     z_img: Floats
     residual: Floats
+    landmarks: Floats = field(default_factory=_none)
+    similar: tuple[Similar, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +63,21 @@ class Contributions:
     Attributes:
         concepts: Signed contribution of every concept, float32, shape (m, k).
         remainder: Contribution of what the concepts leave over, float32, shape (m,).
+        landmark_rows: Numbers of the landmarks that the photo looks like, ascending, shape (a,).
+        landmarks: Their contributions, float32, shape (m, a).
     """
 
     concepts: Floats
     remainder: Floats
+    landmark_rows: NDArray[np.intp] = field(default_factory=lambda: np.empty(0, np.intp))
+    landmarks: Floats = field(default_factory=lambda: np.empty((0, 0), np.float32))
 
     @property
     def scores(self) -> Floats:
         """Scores, float32, shape (m,): the sum of the parts, by definition."""
-        total: Floats = self.concepts.sum(axis=1, dtype=np.float64) + self.remainder
+        total = self.concepts.sum(axis=1, dtype=np.float64) + self.remainder
+        if self.landmarks.size:
+            total += self.landmarks.sum(axis=1, dtype=np.float64)
         return total.astype(np.float32)
 
 
@@ -118,11 +148,15 @@ def load_alignment(path: Path, config: Mapping[str, Any]) -> Alignment:
         return LinearAlignment.load(path, config)
     if kind == "geoclip":
         return GeoClipAlignment.load(path, config)
+    if kind == "photo-code":
+        from whyhere.alignment._photo_code import PhotoCodeAlignment
+
+        return PhotoCodeAlignment.load(path, config)
     if kind == "caam":
         from whyhere.alignment._caam import ConceptAlignment
 
         return ConceptAlignment.load(path, config)
     raise MissingFileError(
         f"{path.parent / 'config.json'}: alignment kind {kind!r} is not known to this version of whyhere "
-        "(known: linear, geoclip, caam); update it with: pip install --upgrade whyhere"
+        "(known: photo-code, linear, geoclip, caam); update it with: pip install --upgrade whyhere"
     )

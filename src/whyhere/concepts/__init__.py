@@ -17,6 +17,7 @@ from whyhere.concepts._directions import (
 )
 from whyhere.concepts._find import find_concept, unknown_concept
 from whyhere.concepts._labels import EVIDENCE, ConceptLabel, read_labels
+from whyhere.concepts._landmark_labels import LANDMARK_GROUP, LandmarkLabel, PhotoCredit, read_landmarks
 from whyhere.concepts._own_bank import OwnBank, read_own_bank
 from whyhere.concepts._own_build import OwnMaterial, build_own_directions
 from whyhere.concepts._own_text import Encode
@@ -26,6 +27,7 @@ from whyhere.concepts._vocabulary import TextDirection, Vocabulary, open_vocabul
 __all__ = [
     "EVIDENCE",
     "GROUPS",
+    "LANDMARK_GROUP",
     "SOURCES",
     "Concept",
     "ConceptBank",
@@ -33,8 +35,10 @@ __all__ = [
     "ConceptLabel",
     "Directions",
     "Encode",
+    "LandmarkLabel",
     "OwnBank",
     "OwnMaterial",
+    "PhotoCredit",
     "RemovedTerm",
     "TextDirection",
     "Vocabulary",
@@ -45,6 +49,7 @@ __all__ = [
     "load_removed",
     "open_vocabulary",
     "read_labels",
+    "read_landmarks",
     "read_own_bank",
     "save_directions",
     "unknown_concept",

@@ -7,7 +7,7 @@ regions (`photo_regions`) say which parts of the photo raise a concept, and `del
 Nothing here reads a file; `Locator.explain` joins it with the other stages.
 """
 
-from whyhere.explain._compose import contrast, place_parts
+from whyhere.explain._compose import contrast, place_parts, summands
 from whyhere.explain._deletion import DeletionInsertion, concept_score, deletion_insertion
 from whyhere.explain._explanation import (
     ConceptContrast,
@@ -56,6 +56,7 @@ __all__ = [
     "region_pictures",
     "regions_png",
     "strengths",
+    "summands",
     "surroundings",
     "total_variation",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -24,6 +24,41 @@ from whyhere.prediction import ConceptContribution
 Part = TypeVar("Part", ConceptContribution, ConceptContrast)
 
 
+def summands(
+    contributions: Contributions,
+    row: int,
+    labels: Sequence[ConceptLabel],
+    strength: NDArray[np.float64],
+    meanings: Mapping[int, str] | None = None,
+) -> list[ConceptContribution]:
+    """Name the summands of the score of one place: every concept, and the landmarks that have a part in it.
+
+    Args:
+        contributions: Summands of the scores of some places.
+        row: Which of these places.
+        labels: Names of the concepts, and of the landmarks after them, in the order of the alignment.
+        strength: How strongly the photo shows each, shape (k + s,); see `strengths`.
+        meanings: `ConceptContribution.meaning` of some, by position in `labels`.
+    """
+    k = contributions.concepts.shape[1]
+    values = dict(enumerate(contributions.concepts[row].tolist()))
+    if len(contributions.landmark_rows):
+        columns = (k + contributions.landmark_rows).tolist()
+        values |= dict(zip(columns, contributions.landmarks[row].tolist(), strict=True))
+    return [
+        ConceptContribution(
+            labels[column].id,
+            labels[column].name,
+            labels[column].group,
+            value,
+            float(strength[column]),
+            labels[column].evidence,
+            (meanings or {}).get(column, ""),
+        )
+        for column, value in values.items()
+    ]
+
+
 def place_parts(
     contributions: Contributions,
     row: int,
@@ -39,13 +74,14 @@ def place_parts(
     asked: str | None = None,
     asked_km: float | None = None,
     rank: int | None = None,
+    meanings: Mapping[int, str] | None = None,
 ) -> PlaceParts:
     """Take the score of one place apart.
 
     Args:
         contributions: Summands of the scores of some places.
         row: Which of these places.
-        concepts: Names of the concepts, in the order of the summands.
+        concepts: Names of the concepts, and of the landmarks after them, in the order of the alignment.
         strength: How strongly the photo shows each concept, shape (k,); see `strengths`.
         lat: See `PlaceParts`, as for the others below.
         lon: Longitude in degrees.
@@ -56,19 +92,9 @@ def place_parts(
         asked: What was asked for.
         asked_km: How far the point is from it.
         rank: Rank of the answer at the point.
+        meanings: `ConceptContribution.meaning` of some, by position in `concepts`.
     """
-    values = contributions.concepts[row]
-    parts = [
-        ConceptContribution(
-            concept.id,
-            concept.name,
-            concept.group,
-            float(values[column]),
-            float(strength[column]),
-            concept.evidence,
-        )
-        for column, concept in enumerate(concepts)
-    ]
+    parts = summands(contributions, row, concepts, strength, meanings)
     groups = tuple(
         GroupParts(name, total, members)
         for name, total, members in _grouped(parts, lambda part: part.contribution)

@@ -68,7 +68,7 @@ class Plan:
     """An intervention that was understood and can be applied to any photo.
 
     Attributes:
-        concepts: Names of the concepts, in the order of the code.
+        concepts: Names of the concepts, in the order of the code, and of the landmarks after them.
         without: Columns to set to zero.
         named: Columns of the concepts that were named one by one, not by their group.
         only: Names of the groups to keep; empty for all.
@@ -93,21 +93,23 @@ class Plan:
         Raises:
             UsageError: A strength is to be set and the photo shows no concept to measure it by.
         """
-        z = code.z_img.copy()
+        shown = np.concatenate((code.z_img, code.landmarks))
+        z = shown.copy()
         if self.only:
             z[[concept.group not in self.only for concept in self.concepts]] = 0.0
         z[sorted(self.without)] = 0.0
         strength = strengths(code)
-        unit = float(np.abs(code.z_img).max(initial=0.0))
-        if self.values and not unit:
+        largest, k = float(np.abs(code.z_img).max(initial=0.0)), len(code.z_img)
+        unit = np.where(np.arange(len(z)) < k, largest, 1.0)
+        if self.values and not largest:
             raise UsageError(
                 "this photo shows no concept of the release, so there is nothing to measure strengths by"
             )
         for column, value in self.values.items():
             # A concept set to the strength it has keeps its coefficient to the last bit.
-            z[column] = code.z_img[column] if value == strength[column] else np.float32(value * unit)
-        moved = np.flatnonzero(z != code.z_img)
-        after = z / np.float64(unit) if unit else z.astype(np.float64)
+            z[column] = shown[column] if value == strength[column] else np.float32(value * unit[column])
+        moved = np.flatnonzero(z != shown)
+        after = z / np.where(unit, unit, 1.0)
         order = moved[np.argsort(-np.abs(after - strength)[moved], kind="stable")]
         changes = tuple(
             Change(label.id, label.name, label.group, float(strength[column]), float(after[column]))
@@ -115,7 +117,7 @@ class Plan:
             for label in (self.concepts[column],)
         )
         untouched = tuple(self.concepts[column].name for column in sorted(self.named - set(moved.tolist())))
-        changed = replace(code, z_img=z) if len(moved) else code
+        changed = replace(code, z_img=z[:k], landmarks=z[k:]) if len(moved) else code
         if not self.remainder:
             changed = replace(changed, residual=np.zeros_like(code.residual))
         return Intervened(changed, changes, untouched, self.only, not self.remainder)
@@ -128,11 +130,12 @@ def strengths(code: ImageCode) -> NDArray[np.float64]:
         code: The photo.
 
     Returns:
-        z_img divided by its largest magnitude, float64, shape (k,): -1 to 1, below 0 for less than usual
-            where the release tells that; zeros where all of it is 0.
+        z_img divided by its largest magnitude, -1 to 1, below 0 for less than usual where the release tells
+            that, zeros where all of it is 0; then how much the photo looks like each landmark, 0 to 1.
+            Float64, shape (k + s,).
     """
     z = code.z_img.astype(np.float64)
-    return z / (np.abs(z).max(initial=0.0) or 1.0)
+    return np.concatenate((z / (np.abs(z).max(initial=0.0) or 1.0), code.landmarks.astype(np.float64)))
 
 
 def plan(
@@ -146,7 +149,7 @@ def plan(
     """Understand an intervention.
 
     Args:
-        concepts: Names of the concepts of the release, in the order of its codes.
+        concepts: Names of the concepts of the release, in the order of its codes, and of its landmarks.
         without: Concepts to set to zero, by id, name or a synonym that the shipped bank knows; the name of a
             group stands for all of it.
         only: Groups to keep, by name; the concepts of all others are set to zero.

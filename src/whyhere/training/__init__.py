@@ -16,7 +16,9 @@ from whyhere.training._features import cached_features, feature_fingerprint, fea
 from whyhere.training._forecast import forecast_loss
 from whyhere.training._grounding import Grounding
 from whyhere.training._inputs import tower_fingerprint_of
+from whyhere.training._landmarks import LandmarkRecipe, Titled, make_landmarks
 from whyhere.training._noise import jitter
+from whyhere.training._photo_code import PhotoCodeRecipe, fit_photo_code
 from whyhere.training._photos import PhotoStore, StoredPhoto
 from whyhere.training._ridge import RidgeHead, fit_ridge
 from whyhere.training._run import TrainingReport, train_release
@@ -30,11 +32,14 @@ __all__ = [
     "ConceptPatterns",
     "Examples",
     "Grounding",
+    "LandmarkRecipe",
+    "PhotoCodeRecipe",
     "PhotoStore",
     "Recipe",
     "RidgeHead",
     "RowProblem",
     "StoredPhoto",
+    "Titled",
     "TrainConfig",
     "TrainingExamples",
     "TrainingReport",
@@ -46,9 +51,11 @@ __all__ = [
     "concept_patterns",
     "feature_fingerprint",
     "features_from_file",
+    "fit_photo_code",
     "fit_ridge",
     "forecast_loss",
     "jitter",
+    "make_landmarks",
     "negative_log_densities",
     "read_table",
     "read_train_config",
