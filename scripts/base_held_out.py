@@ -1,56 +1,61 @@
-"""Writes heads of the recipe of `base` that have not learned from the photos they answer.
+"""Writes alignments of the recipe of `base` that have not learned from the photos they answer.
 
-    python scripts/base_held_out.py --photos FOLDER --out DIR
-    whyhere faithfulness --data FOLDER/index.csv --held-out DIR --out docs/faithfulness
+    python scripts/base_held_out.py --data TABLE [--data TABLE] --protocol new-places --out DIR
+    whyhere evaluate TABLE --held-out DIR --protocol new-places
+    whyhere faithfulness --data TABLE --held-out DIR --out docs/faithfulness
 
-Ten random folds; in each the recipe is chosen and the head fitted on the other photos. Temperature and
-background are those of the release, which were fitted on held-out scores of the same photos.
+One fold after the other of a shipped protocol (docs/evaluate.md). Temperature and background are those of the
+release, which were fitted on held-out scores of some of the same photos.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
-import sys
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from rich.console import Console
 from rich.progress import track
+from safetensors.numpy import save_file
 
-from base_recipe import alignment_of, fit_head, load_photos, named_concepts, open_base_gallery
-from train_base import alignment_section, tensors_of, write_json
-from whyhere.training import Grounding
-
-FOLDS = 10
+from base_measure import STREET_FOLDS, add_photo_arguments, read_photos
+from whyhere.evaluation import (
+    FOLDS_FILE,
+    assign_folds,
+    fold_name,
+    near_duplicates,
+    read_protocol,
+    write_folds,
+)
+from whyhere.training import fit_base, landmarks_json
 
 
 def main() -> None:
     """Fit and write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--photos", type=Path, required=True, help="folder with index.csv and photos")
+    add_photo_arguments(parser)
+    parser.add_argument("--protocol", default="new-places", help="name of a shipped protocol")
     parser.add_argument("--out", type=Path, required=True, help="directory to write into")
     arguments = parser.parse_args()
-    from safetensors.numpy import save_file
-
-    gallery, _, places, table = open_base_gallery()
-    photos = load_photos(arguments.photos, places)
-    grounding = Grounding.build(gallery, named_concepts()[0])
-    count = len(photos.files)
-    fold_of = np.random.default_rng(0).permutation(np.arange(count) % FOLDS)
+    workshop, photos = read_photos(arguments)
+    protocol = read_protocol(arguments.protocol)
+    if not protocol.folds:
+        protocol = replace(protocol, folds=STREET_FOLDS)
+    same = near_duplicates(photos.features, cosine=protocol.duplicate_cosine)
+    folds = assign_folds(protocol, photos.lat, photos.lon, kinds=photos.kinds, groups=same)
     arguments.out.mkdir(parents=True, exist_ok=True)
-    with (arguments.out / "folds.csv").open("w", newline="", encoding="utf-8") as file:
-        names = (f"fold-{fold:02d}" for fold in fold_of)
-        csv.writer(file).writerows([("photo", "fold"), *zip(photos.files, names, strict=True)])
-    for fold in track(range(FOLDS), "Fitting", console=Console(stderr=True)):
-        others = photos.examples.take(np.flatnonzero(fold_of != fold))
-        _, head = fit_head(others, table)
-        alignment = alignment_of(head, others, grounding)
-        folder = arguments.out / f"fold-{fold:02d}"
+    write_folds(arguments.out / FOLDS_FILE, photos.files, folds)
+    numbers = np.unique(folds[folds >= 0]).tolist()
+    for number in track(numbers, "Fitting", console=Console(stderr=True)):
+        alignment, landmarks = fit_base(photos, np.flatnonzero(folds != number), workshop)
+        folder = arguments.out / fold_name(number)
         folder.mkdir(exist_ok=True)
-        save_file(tensors_of(alignment), folder / "model.safetensors")
-        write_json(folder / "config.json", {"alignment": alignment_section(alignment)})
-    print(f"{count} photos in {FOLDS} folds, written to {arguments.out}", file=sys.stderr)
+        save_file(alignment.tensors(), folder / "model.safetensors")
+        (folder / "landmarks.json").write_bytes(landmarks_json(landmarks))
+        config = json.dumps({"alignment": alignment.section()}, indent=1)
+        (folder / "config.json").write_text(config + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

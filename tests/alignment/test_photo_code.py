@@ -141,7 +141,7 @@ def test_a_release_keeps_all_of_it(world, fitted, tmp_path):
         ("tensors", {"columns": np.zeros((LOCATIONS, K + 1), np.float32)}),
         ("tensors", {"spread": np.zeros(K, np.float32)}),
         ("tensors", {"landmark_reach": np.zeros(N - 2, np.float32)}),
-        ("section", {"mapped": ["unknown"]}),
+        ("section", {"most": 0}),
         ("section", {"landmarks": {"temperature": 0.0}}),
     ],
 )

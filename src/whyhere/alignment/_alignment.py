@@ -78,7 +78,8 @@ class Contributions:
         total = self.concepts.sum(axis=1, dtype=np.float64) + self.remainder
         if self.landmarks.size:
             total += self.landmarks.sum(axis=1, dtype=np.float64)
-        return total.astype(np.float32)
+        scores: Floats = total.astype(np.float32)
+        return scores
 
 
 class Alignment(Protocol):

@@ -6,8 +6,9 @@ The centred image embedding x of a photo, of unit length, is written as a sum of
 
 as SpLiCE does for CLIP (Bhalla et al. 2024, arXiv 2402.10376). This is f_img of arXiv 2509.01910, Eq. 2, with
 no place in it: nothing is told that the photo does not show. Every concept has a column b_j in the location
-space, learned on such codes alone (B = E + Delta of Eq. 1 in closed form). The whole embedding says W x of
-the place; what of that the concepts do not say is the remainder:
+space, learned on such codes alone and, where there is an open map of the concept, on that: B = E + Delta of
+Eq. 1 in closed form. The whole embedding says W x of the place; what of that the concepts do not say is the
+remainder:
 
     q = W x = B z + residual,
     score = scale * <q, y> / (|q| |y|) + sum_s weight * a_s t_s(y)
@@ -20,7 +21,7 @@ are summands like concepts: an activation a_s of the photo times a code t_s of t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,16 @@ from whyhere.alignment._sparse_code import sparse_codes
 from whyhere.alignment._tensors import read_tensors
 from whyhere.errors import MissingFileError
 
-_TENSORS = ("feature_mean", "location_mean", "head", "patterns", "columns", "directions", "spread")
+_TENSORS = (
+    "feature_mean",
+    "location_mean",
+    "head",
+    "patterns",
+    "columns",
+    "grounding",
+    "directions",
+    "spread",
+)
 _TINY = 1e-12
 
 
@@ -47,14 +57,15 @@ class PhotoCodeAlignment:
         location_mean: Mean of the unit location embeddings in training, float32, shape (512,).
         head: W, what the whole embedding says of the place, float32, shape (512, d).
         patterns: P, unit patterns of the concepts, float32, shape (d, k).
-        columns: B, where photos with the concepts are, float32, shape (512, k).
+        columns: Where photos with the concepts are, float32, shape (512, k).
+        grounding: Where open maps have the concepts, zeros for those without one, float32, shape (512, k).
         directions: E, unit detectors of the concepts, float32, shape (d, k).
         spread: Standard deviation of every detection over the training photos, float32, shape (k,).
         scale: Factor on the cosine.
         penalty: l1 penalty of the code.
         most: Most concepts of a photo.
-        mapped: Ids of the concepts whose columns were drawn towards an open map.
         places: Landmarks.
+        basis: B, columns and grounding together, float32, shape (512, k); derived.
     """
 
     concept_ids: tuple[str, ...]
@@ -63,13 +74,17 @@ class PhotoCodeAlignment:
     head: Floats
     patterns: Floats
     columns: Floats
+    grounding: Floats
     directions: Floats
     spread: Floats
     scale: float
     penalty: float
     most: int
-    mapped: frozenset[str]
     places: Landmarks
+    basis: Floats = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "basis", self.columns + self.grounding)
 
     @classmethod
     def load(cls, path: Path, config: Mapping[str, Any]) -> PhotoCodeAlignment:
@@ -78,7 +93,7 @@ class PhotoCodeAlignment:
         try:
             concept_ids = tuple(config["concept_ids"])
             scale, penalty = float(config["scale"]), float(config["penalty"])
-            most, mapped = int(config["most"]), frozenset(config["mapped"])
+            most = int(config["most"])
             landmarks = no_landmarks(len(tensors["feature_mean"]), len(tensors["location_mean"]))
             if config.get("landmarks") is not None:
                 landmarks = Landmarks.read(tensors, config["landmarks"])
@@ -88,12 +103,12 @@ class PhotoCodeAlignment:
             ) from error
         d, locations, k = len(tensors["feature_mean"]), len(tensors["location_mean"]), len(concept_ids)
         shapes = {
-            "head": (locations, d), "patterns": (d, k), "columns": (locations, k), "directions": (d, k),
-            "spread": (k,),
+            "head": (locations, d), "patterns": (d, k), "columns": (locations, k),
+            "grounding": (locations, k), "directions": (d, k), "spread": (k,),
         }  # fmt: skip
         fits = all(tensors[name].shape == shape for name, shape in shapes.items())
         finite = all(np.isfinite(tensors[name]).all() for name in _TENSORS)
-        if not (fits and finite and (tensors["spread"] > 0).all() and most >= 1 and mapped <= {*concept_ids}):
+        if not (fits and finite and (tensors["spread"] > 0).all() and most >= 1):
             raise MissingFileError(
                 f"{path}: the tensors do not fit each other and {k} concepts, or are not finite"
             )
@@ -103,7 +118,6 @@ class PhotoCodeAlignment:
             scale=scale,
             penalty=penalty,
             most=most,
-            mapped=mapped,
             places=landmarks,
         )
 
@@ -121,13 +135,13 @@ class PhotoCodeAlignment:
             "most": self.most,
             "landmarks": self.places.section() if len(self.places) else None,
             "concept_ids": list(self.concept_ids),
-            "mapped": [concept_id for concept_id in self.concept_ids if concept_id in self.mapped],
         }
 
     @property
     def grounded(self) -> frozenset[str]:
-        """Ids of the concepts whose columns were drawn towards an open map; of these it is no test."""
-        return self.mapped
+        """Ids of the concepts with a part from an open map; of these it is no test."""
+        there = np.any(self.grounding != 0, axis=0)
+        return frozenset(name for name, yes in zip(self.concept_ids, there, strict=True) if yes)
 
     def encode_image(self, features: Floats) -> ImageCode:
         """Write the features of one photo, float32, shape (d,), as concepts, landmarks and a rest."""
@@ -138,11 +152,11 @@ class PhotoCodeAlignment:
             Similar(landmark, *self.places.best_photo(x, landmark))
             for landmark in np.flatnonzero(landmarks).tolist()
         )
-        return ImageCode(z_img, self.head @ x - self.columns @ z_img, landmarks, tuple(similar))
+        return ImageCode(z_img, self.head @ x - self.basis @ z_img, landmarks, tuple(similar))
 
     def scores(self, code: ImageCode, location_embeddings: Floats) -> Floats:
         """Score every place, unit location embeddings of shape (n, 512): float32, shape (n,)."""
-        query = self.columns @ code.z_img + code.residual
+        query = self.basis @ code.z_img + code.residual
         # |y - m|^2 = 1 - 2 <y, m> + |m|^2 for unit y: no centred copy of the bank.
         on_mean = location_embeddings @ self.location_mean
         norms = np.sqrt(np.maximum(1 - 2 * on_mean + self.location_mean @ self.location_mean, _TINY))
@@ -159,20 +173,20 @@ class PhotoCodeAlignment:
     def contributions(self, code: ImageCode, location_embeddings: Floats) -> Contributions:
         """Split the scores of a few places, shape (m, 512), into summands that equal `scores` to 1e-5."""
         y = location_embeddings - self.location_mean
-        query_norm = max(float(np.linalg.norm(self.columns @ code.z_img + code.residual)), _TINY)
+        query_norm = max(float(np.linalg.norm(self.basis @ code.z_img + code.residual)), _TINY)
         factor = self.scale / (query_norm * np.maximum(np.linalg.norm(y, axis=1), 1e-6))
         rows = np.flatnonzero(code.landmarks)
         weights = np.float32(self.places.weight) * code.landmarks[rows]
         return Contributions(
-            concepts=(factor[:, None] * (y @ self.columns) * code.z_img).astype(np.float32),
+            concepts=(factor[:, None] * (y @ self.basis) * code.z_img).astype(np.float32),
             remainder=(factor * (y @ code.residual)).astype(np.float32),
             landmark_rows=rows,
             landmarks=self.places.place_codes(rows, location_embeddings) * weights,
         )
 
     def location_concepts(self, location_embeddings: Floats) -> Floats:
-        """Return the cosines of centred places, (n, 512), with the concepts' columns: float32, (n, k)."""
-        return centred_cosines(location_embeddings, self.columns, self.location_mean)
+        """Return the cosines of centred places, (n, 512), with the columns of B: float32, (n, k)."""
+        return centred_cosines(location_embeddings, self.basis, self.location_mean)
 
     def location_direction(self, feature_direction: Floats) -> Floats:
         """Send a direction of the image embeddings, a text say, (d,), to the location space, (512,)."""

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from whyhere.errors import UsageError
+
 if TYPE_CHECKING:
     from whyhere.training import TrainingTable
 
@@ -20,7 +22,10 @@ _SHOWN = 20  # bad rows that are printed; all of them go into the file
 
 def train(
     data: Annotated[
-        Path, typer.Option(metavar="TABLE", help="CSV or Parquet with photo, latitude and longitude.")
+        list[Path],
+        typer.Option(
+            metavar="TABLE", help="CSV or Parquet with photo, latitude and longitude; for base also several."
+        ),
     ],
     release: Annotated[Path, typer.Option(metavar="OUT", help="Directory of the release to be made.")],
     photos: Annotated[
@@ -32,7 +37,9 @@ def train(
     ] = None,
     config: Annotated[
         str,
-        typer.Option(metavar="FILE", help="TOML file, or the name of a shipped one: small, paper, geoclip."),
+        typer.Option(
+            metavar="FILE", help="TOML file, or the name of a shipped one: small, paper, geoclip, base."
+        ),
     ] = "small",
     concepts: Annotated[
         Path | None,
@@ -45,7 +52,17 @@ def train(
 
     Needs the extra `train`. Features of the photos are computed once and kept. With several processes:
     torchrun --nproc-per-node 2 -m whyhere train ...
+
+    --config base makes the release that ships with whyhere, from tables with their photos beside them. It
+    needs no extra.
     """
+    if config == "base":
+        if photos is not None or concepts is not None or resume:
+            raise UsageError("--config base takes --data, --release and --features only")
+        _train_base(data, release, features)
+        return
+    if len(data) > 1:
+        raise UsageError("give one --data; only --config base takes several tables")
     from whyhere.training import read_train_config, train_release
 
     first = int(os.environ.get("RANK", "0")) == 0
@@ -54,7 +71,7 @@ def train(
         choices = replace(choices, directions=str(concepts))
     with _progress(enabled=first) as progress:
         report = train_release(
-            data,
+            data[0],
             release,
             choices,
             photos=photos,
@@ -66,6 +83,19 @@ def train(
         )
     if first:
         print(f"{report.facts.accuracy}\nRelease: {report.release}", file=sys.stderr)
+
+
+def _train_base(data: list[Path], release: Path, features: Path | None) -> None:
+    from whyhere.training import train_base
+
+    with _progress(enabled=True) as progress:
+        report = train_base(data, release, features=features, progress=progress)
+    print(
+        f"{report.photos:,} photos, {report.landmarks:,} landmarks; temperature "
+        f"{report.calibration.temperature:.3f}, background {report.calibration.background:g}, abstains below "
+        f"{report.abstain_below:.3f}\nRelease: {report.release}",
+        file=sys.stderr,
+    )
 
 
 def _report_problems(table: TrainingTable, release: Path) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from whyhere.alignment import Alignment, LinearAlignment
+from whyhere.alignment import Alignment, LinearAlignment, PhotoCodeAlignment
 from whyhere.faithfulness._derange import derangements
 from whyhere.faithfulness._study import Floats, Study
 
@@ -36,7 +36,7 @@ def dealt_maps(alignment: Alignment, draws: int, *, seed: int) -> tuple[Alignmen
     columns = grounded_columns(alignment)
     if len(columns) < 2:
         return ()
-    assert isinstance(alignment, LinearAlignment)
+    assert isinstance(alignment, (LinearAlignment, PhotoCodeAlignment))
     dealt: list[Alignment] = []
     for order in derangements(len(columns), draws, seed=seed):
         grounding = alignment.grounding.copy()
@@ -47,7 +47,7 @@ def dealt_maps(alignment: Alignment, draws: int, *, seed: int) -> tuple[Alignmen
 
 def without_maps(alignment: Alignment) -> Alignment:
     """Return the alignment as photos alone teach it."""
-    if not isinstance(alignment, LinearAlignment):
+    if not isinstance(alignment, (LinearAlignment, PhotoCodeAlignment)):
         return alignment
     return replace(alignment, grounding=np.zeros_like(alignment.grounding))
 
@@ -88,19 +88,21 @@ class Regrounded:
         inside: Mask = self.places(held)[first]
         return inside
 
-    def without(self, alignment: Alignment, held: Mask) -> LinearAlignment:
+    def without(self, alignment: Alignment, held: Mask) -> LinearAlignment | PhotoCodeAlignment:
         """Return the alignment, its maps taught without some cells.
 
         The maps are centred as those of the release, whatever the alignment: the means of two folds differ by
         little, and one regression then serves all folds.
         """
-        assert isinstance(alignment, LinearAlignment)
+        assert isinstance(alignment, (LinearAlignment, PhotoCodeAlignment))
         key = held.tobytes()
         if key not in self._kept:
             release: Any = self._study.release
             found = self._maps.directions(self._ids, release.location_mean.astype(np.float64), among=~held)
             grounding = np.zeros_like(alignment.grounding)
-            grounding[:, self._columns] = found
+            # As long as those of the release: unit length, or a part of the length of its columns.
+            lengths = np.linalg.norm(release.grounding[:, self._columns], axis=0)
+            grounding[:, self._columns] = found * lengths
             self._kept[key] = grounding
         return replace(alignment, grounding=self._kept[key])
 

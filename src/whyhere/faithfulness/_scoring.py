@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from whyhere.alignment import Alignment, ImageCode, LinearAlignment
+from whyhere.alignment import Alignment, ImageCode, LinearAlignment, PhotoCodeAlignment
 from whyhere.ranking import CellIndex, RankingConfig, cell_probabilities
 
 Doubles = NDArray[np.float64]
@@ -56,23 +56,23 @@ class CodeScorer:
 
         Args:
             code: The photo.
-            changed: Coefficients instead of `code.z_img`, float32, shape (c, k); the residual stays.
+            changed: Coefficients instead of `code.z_img`, float32, shape (c, k); residual and landmarks stay.
 
         Returns:
             As `Alignment.scores`, float32, shape (c, n).
         """
         blocks = range(0, len(self._embeddings), _BLOCK)
-        remainder = np.concatenate(
-            [
-                self._alignment.contributions(code, self._embeddings[start : start + _BLOCK]).remainder
-                for start in blocks
-            ]
-        )
+        parts = [
+            self._alignment.contributions(code, self._embeddings[start : start + _BLOCK]) for start in blocks
+        ]
+        remainder = np.concatenate([part.remainder for part in parts])
         scales = np.array(
             [self._factors(ImageCode(z, code.residual), remainder) for z in changed], np.float32
         )
         scores = (changed * scales[:, :1]).astype(np.float32) @ self._table.T
         scores += scales[:, 1:] * remainder
+        if len(parts[0].landmark_rows):  # no concept changes these
+            scores += np.concatenate([part.landmarks.sum(axis=1) for part in parts])
         result: Floats = scores.astype(np.float32, copy=False)
         return result
 
@@ -100,7 +100,7 @@ def best_by_concepts(jobs: Sequence[tuple[Alignment, Floats]], embeddings: Float
     found: list[Rows | None] = [None] * len(jobs)
     groups: dict[int, list[int]] = {}
     for number, (alignment, z) in enumerate(jobs):
-        if isinstance(alignment, LinearAlignment):
+        if isinstance(alignment, (LinearAlignment, PhotoCodeAlignment)):
             groups.setdefault(id(alignment.location_mean), []).append(number)
         else:
             found[number] = _best(concept_table(alignment, embeddings), z)
@@ -108,7 +108,7 @@ def best_by_concepts(jobs: Sequence[tuple[Alignment, Floats]], embeddings: Float
         queries, mean = [], None
         for number in numbers:
             alignment, z = jobs[number]
-            assert isinstance(alignment, LinearAlignment)
+            assert isinstance(alignment, (LinearAlignment, PhotoCodeAlignment))
             queries.append(z @ alignment.basis.T)
             mean = alignment.location_mean
         assert mean is not None

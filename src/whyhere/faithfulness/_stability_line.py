@@ -122,9 +122,9 @@ def stability_line(
 
 
 def _closed_form(alignment: Alignment) -> bool:
-    from whyhere.alignment import LinearAlignment
+    from whyhere.alignment import LinearAlignment, PhotoCodeAlignment
 
-    return isinstance(alignment, LinearAlignment)
+    return isinstance(alignment, (LinearAlignment, PhotoCodeAlignment))
 
 
 def _compare(study: Study, photo: int, model: Alignment, changed: ImageCode) -> tuple[float, float, float]:

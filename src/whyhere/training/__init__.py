@@ -6,6 +6,7 @@ and names that need it load it when they are first used.
 
 from typing import Any
 
+from whyhere.training._base import BasePhotos, BaseRecipe, Workshop, fit_base
 from whyhere.training._batches import Examples as TrainingExamples
 from whyhere.training._cells import CellTable
 from whyhere.training._closed_form import closed_form_alignment
@@ -18,16 +19,20 @@ from whyhere.training._grounding import Grounding
 from whyhere.training._inputs import tower_fingerprint_of
 from whyhere.training._landmarks import LandmarkRecipe, Titled, make_landmarks
 from whyhere.training._noise import jitter
-from whyhere.training._photo_code import PhotoCodeRecipe, fit_photo_code
+from whyhere.training._photo_code import PhotoCodeRecipe, fit_columns, fit_photo_code, learned_patterns
 from whyhere.training._photos import PhotoStore, StoredPhoto
 from whyhere.training._ridge import RidgeHead, fit_ridge
 from whyhere.training._run import TrainingReport, train_release
 from whyhere.training._selection import Examples, Recipe, choose_recipe
 from whyhere.training._table import RowProblem, TrainingTable, read_table
 from whyhere.training._temperature import KERNEL_KM, negative_log_densities
+from whyhere.training._train_base import BaseReport, landmarks_json, train_base
 
 __all__ = [
     "KERNEL_KM",
+    "BasePhotos",
+    "BaseRecipe",
+    "BaseReport",
     "CellTable",
     "ConceptPatterns",
     "Examples",
@@ -44,6 +49,7 @@ __all__ = [
     "TrainingExamples",
     "TrainingReport",
     "TrainingTable",
+    "Workshop",
     "cached_features",
     "choose_recipe",
     "closed_form_alignment",
@@ -51,16 +57,21 @@ __all__ = [
     "concept_patterns",
     "feature_fingerprint",
     "features_from_file",
+    "fit_base",
+    "fit_columns",
     "fit_photo_code",
     "fit_ridge",
     "forecast_loss",
     "jitter",
+    "landmarks_json",
+    "learned_patterns",
     "make_landmarks",
     "negative_log_densities",
     "read_table",
     "read_train_config",
     "shipped_configs",
     "tower_fingerprint_of",
+    "train_base",
     "train_release",
 ]
 

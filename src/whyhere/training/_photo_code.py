@@ -26,8 +26,8 @@ class PhotoCodeRecipe:
         rounds: How often codes and patterns are learned from each other.
         head_penalty: Ridge penalty of the head.
         column_penalty: Ridge penalty of the columns, for each mean square of the codes.
-        map_weight: Length of a column that an open map alone would give, for each median length of columns
-            learned from photos alone.
+        map_weight: Length of the part of a column that comes from an open map, as a part of the median
+            length of columns.
     """
 
     penalty: float = 0.02
@@ -35,8 +35,8 @@ class PhotoCodeRecipe:
     stiffness: float = 1.0
     rounds: int = 3
     head_penalty: float = 1.0
-    column_penalty: float = 1.0
-    map_weight: float = 0.5
+    column_penalty: float = 3.0
+    map_weight: float = 0.3
 
 
 def fit_photo_code(
@@ -46,6 +46,7 @@ def fit_photo_code(
     targets: Doubles,
     recipe: PhotoCodeRecipe,
     *,
+    weights: Doubles | None = None,
     maps: Doubles | None = None,
     landmarks: Landmarks | None = None,
 ) -> PhotoCodeAlignment:
@@ -57,6 +58,7 @@ def fit_photo_code(
         features: Unit image features, shape (n, d).
         targets: Unit location embeddings of the neighbourhoods where they were taken, shape (n, 512).
         recipe: What is chosen.
+        weights: How much each photo counts for the head, shape (n,); alike by default.
         maps: Unit directions of the concepts on open maps, zeros without one, shape (512, k); see
             `Grounding.directions`.
         landmarks: Landmarks made from the same photos; see `make_landmarks`.
@@ -64,7 +66,7 @@ def fit_photo_code(
     Returns:
         The alignment.
     """
-    head = fit_ridge(features, targets, penalty=recipe.head_penalty)
+    head = fit_ridge(features, targets, penalty=recipe.head_penalty, weights=weights)
     centred = features - head.feature_mean
     x = _unit(centred)
     found = concept_patterns(directions, centred)
@@ -73,11 +75,10 @@ def fit_photo_code(
         x.astype(np.float32), patterns.astype(np.float32), penalty=recipe.penalty, most=recipe.most
     ).astype(np.float64)
     y = _unit(targets - head.location_mean)
-    columns = fit_columns(z, y, recipe, maps)
-    mapped = frozenset[str]()
+    columns = fit_columns(z, y, penalty=recipe.column_penalty)
+    grounding = np.zeros_like(columns)
     if maps is not None:
-        there = np.any(maps != 0, axis=0)
-        mapped = frozenset(name for name, yes in zip(concept_ids, there, strict=True) if yes)
+        grounding = recipe.map_weight * float(np.median(np.linalg.norm(columns, axis=0))) * maps
     return PhotoCodeAlignment(
         concept_ids=tuple(concept_ids),
         feature_mean=head.feature_mean.astype(np.float32),
@@ -85,12 +86,12 @@ def fit_photo_code(
         head=head.weights.astype(np.float32),
         patterns=np.ascontiguousarray(patterns, np.float32),
         columns=np.ascontiguousarray(columns, np.float32),
+        grounding=np.ascontiguousarray(grounding, np.float32),
         directions=np.ascontiguousarray(directions, np.float32),
         spread=found.spread.astype(np.float32),
         scale=1.0,
         penalty=recipe.penalty,
         most=recipe.most,
-        mapped=mapped,
         places=landmarks or no_landmarks(features.shape[1], targets.shape[1]),
     )
 
@@ -126,27 +127,21 @@ def learned_patterns(start: Doubles, x: Doubles, recipe: PhotoCodeRecipe) -> Dou
     return patterns
 
 
-def fit_columns(z: Doubles, y: Doubles, recipe: PhotoCodeRecipe, maps: Doubles | None = None) -> Doubles:
-    """Regress places on codes, drawn towards open maps where there are any.
+def fit_columns(z: Doubles, y: Doubles, *, penalty: float) -> Doubles:
+    """Regress places on codes.
 
     Args:
         z: Codes, shape (n, k).
         y: Centred unit location embeddings, shape (n, 512).
-        recipe: Penalty and weight of the maps.
-        maps: Unit directions on open maps, zeros without one, shape (512, k).
+        penalty: Ridge penalty, for each mean square of a code.
 
     Returns:
-        B, shape (512, k).
+        One column a concept, shape (512, k).
     """
     gram = z.T @ z
-    gram[np.diag_indices_from(gram)] += recipe.column_penalty * np.trace(gram) / len(z)
-    columns: Doubles = np.linalg.solve(gram, z.T @ y)
-    if maps is not None:
-        length = recipe.map_weight * np.median(np.linalg.norm(columns, axis=1))
-        start = length * maps.T
-        columns = start + np.linalg.solve(gram, z.T @ (y - z @ start))
-    result: Doubles = columns.T
-    return result
+    gram[np.diag_indices_from(gram)] += penalty * np.trace(gram) / len(z)
+    columns: Doubles = np.linalg.solve(gram, z.T @ y).T
+    return columns
 
 
 def _unit(rows: Doubles) -> Doubles:

@@ -34,7 +34,9 @@ class RidgeHead:
         return (features - self.feature_mean) @ self.weights.T
 
 
-def fit_ridge(features: Doubles, location_embeddings: Doubles, *, penalty: float) -> RidgeHead:
+def fit_ridge(
+    features: Doubles, location_embeddings: Doubles, *, penalty: float, weights: Doubles | None = None
+) -> RidgeHead:
     """Fit the head.
 
     Both sides are centred and every photo is scaled to unit length, so that `penalty` means the same for
@@ -44,12 +46,16 @@ def fit_ridge(features: Doubles, location_embeddings: Doubles, *, penalty: float
         features: Image features of the photos, shape (n, p).
         location_embeddings: Unit location embeddings of where they were taken, shape (n, 512).
         penalty: Ridge penalty (lambda), above 0.
+        weights: How much each photo counts, shape (n,); alike by default.
 
     Returns:
         The head.
     """
     feature_mean, location_mean = features.mean(axis=0), location_embeddings.mean(axis=0)
     x, y = _unit(features - feature_mean), _unit(location_embeddings - location_mean)
+    if weights is not None:
+        root = np.sqrt(weights / weights.mean())[:, None]
+        x, y = x * root, y * root
     dual = np.linalg.solve(x @ x.T + penalty * np.eye(len(x)), y)
     return RidgeHead(dual.T @ x, feature_mean, location_mean)
 

@@ -1,0 +1,180 @@
+"""Making release `base`: what `whyhere train --config base` does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from whyhere.alignment import PhotoCodeAlignment
+from whyhere.concepts import ConceptLabel, LandmarkLabel, load_bank, load_directions
+from whyhere.errors import UsageError
+from whyhere.releases import Release, resolve
+from whyhere.training._base import (
+    CELL_RESOLUTION,
+    SCALE_KM,
+    BasePhotos,
+    BaseRecipe,
+    Workshop,
+    base_photos,
+    fit_base,
+    read_base_photos,
+    rows_of_table,
+)
+from whyhere.training._base_calibration import (
+    RADIUS_KM,
+    Calibration,
+    best_calibration,
+    forecasts,
+    rank_answers,
+    threshold_to_abstain,
+)
+from whyhere.training._features import features_from_file, write_atomically
+from whyhere.training._inputs import Progress
+
+CALIBRATED_ON = 300
+"""Held-out photos of new places, and as many of known ones, that probabilities are made right on."""
+
+
+@dataclass(frozen=True, slots=True)
+class BaseReport:
+    """What came out of making `base`.
+
+    Attributes:
+        photos: Photos learned from.
+        landmarks: Landmarks among them.
+        calibration: What turns its scores into probabilities.
+        abstain_below: Probability of a first answer below which no place stands out.
+        release: Directory of the release.
+    """
+
+    photos: int
+    landmarks: int
+    calibration: Calibration
+    abstain_below: float
+    release: Path
+
+
+def train_base(
+    tables: Sequence[Path],
+    out: str | Path,
+    *,
+    features: Path | None = None,
+    recipe: BaseRecipe | None = None,
+    progress: Progress | None = None,
+) -> BaseReport:
+    """Make release `base` from tables of photos.
+
+    Args:
+        tables: See `read_base_photos`.
+        out: Directory of the release.
+        features: In place of photos: `.npy` with unit features for all rows of the tables, one after the
+            other.
+        recipe: What is chosen; the shipped one by default.
+        progress: Told about progress.
+
+    Returns:
+        The report.
+
+    Raises:
+        MissingFileError: A table, a photo or the weights of `base` are missing.
+        UsageError: A table cannot be used, or `out` is taken.
+    """
+    told = progress or (lambda what, done, total: None)
+    out, start, recipe = Path(out).absolute(), resolve("base"), recipe or BaseRecipe()
+    if (out / "config.json").exists():
+        raise UsageError(f"{out} already holds a release; choose another directory for --release")
+    workshop, cells = Workshop.open(start)
+    if features is None:
+        photos = read_base_photos(tables, start, cells, told)
+    else:
+        rows = [row for table in tables for row in rows_of_table(table)]
+        photos = base_photos(rows, features_from_file(features, rows=len(rows)).astype(np.float64), cells)
+    calibration, abstain_below = _calibrate(photos, workshop, recipe, told)
+    alignment, landmarks = fit_base(photos, np.arange(len(photos.files)), workshop, recipe)
+    _write(out, start, alignment, landmarks, calibration, abstain_below)
+    return BaseReport(len(photos.files), len(landmarks), calibration, abstain_below, out)
+
+
+def _calibrate(
+    photos: BasePhotos, workshop: Workshop, recipe: BaseRecipe, told: Progress
+) -> tuple[Calibration, float]:
+    """Fit what turns scores into probabilities on held-out photos of new and of known places."""
+    from whyhere.evaluation import assign_folds, near_duplicates, read_protocol
+
+    gallery, cells = workshop.gallery, workshop.cells
+    found, scores, asked = [], [], []
+    for number, name in enumerate(("new-places", "known-places")):
+        protocol = read_protocol(name)
+        same = near_duplicates(photos.features, cosine=protocol.duplicate_cosine)
+        folds = assign_folds(protocol, photos.lat, photos.lon, kinds=photos.kinds, groups=same)
+        rng = np.random.default_rng(number)
+        some = np.sort(rng.permutation(np.flatnonzero(folds >= 0))[:CALIBRATED_ON])
+        chosen = [int(fold) for fold in np.unique(folds[some])]
+        for done, fold in enumerate(chosen):
+            told(f"Calibrating, {name.replace('-', ' ')}", done, len(chosen))
+            alignment, _ = fit_base(photos, np.flatnonzero(folds != fold), workshop, recipe)
+            rows = some[folds[some] == fold]
+            codes = [alignment.encode_image(photos.features[row].astype(np.float32)) for row in rows]
+            held = np.array([alignment.scores(code, gallery.embeddings) for code in codes])
+            found.append(forecasts(held, photos.lat[rows], photos.lon[rows], gallery, cells))
+            if number == 0:
+                scores.append(held)
+                asked.append(rows)
+    calibration = best_calibration(np.concatenate(found, axis=1))
+    answers = [
+        rank_answers(one, float(photos.lat[row]), float(photos.lon[row]), gallery, cells, calibration)
+        for rows, held in zip(asked, scores, strict=True)
+        for row, one in zip(rows.tolist(), held, strict=True)
+    ]
+    threshold = threshold_to_abstain(
+        [one.places[0].probability for one in answers], [float(one.km[0]) for one in answers]
+    )
+    return calibration, threshold
+
+
+def _write(
+    out: Path,
+    start: Release,
+    alignment: PhotoCodeAlignment,
+    landmarks: Sequence[LandmarkLabel],
+    calibration: Calibration,
+    abstain_below: float,
+) -> None:
+    """Write the release; `config.json`, which makes the directory one, comes last."""
+    from safetensors.numpy import save
+
+    out.mkdir(parents=True, exist_ok=True)
+    bank, known = load_bank(), load_directions()
+    sources = {entry.id: entry.source for entry in known.concepts}
+    labels = [
+        ConceptLabel(c.id, c.name, c.group, c.definition, sources[c.id])
+        for c in (bank.find(concept_id) for concept_id in alignment.concept_ids)
+    ]
+    write_atomically(out / "model.safetensors", save(alignment.tensors()))
+    write_atomically(out / "concepts.json", _json([label.to_dict() for label in labels]))
+    write_atomically(out / "landmarks.json", landmarks_json(landmarks))
+    config = json.loads((start.directory / "config.json").read_text(encoding="utf-8"))
+    config["gallery"]["smoothing_km"] = SCALE_KM
+    config["alignment"] = alignment.section()
+    config["ranking"] = {
+        "temperature": round(calibration.temperature, 6),
+        "background": calibration.background,
+        "cell_resolution": CELL_RESOLUTION,
+        "radius_km": RADIUS_KM,
+        "abstain_below": round(abstain_below, 4),
+    }
+    write_atomically(out / "config.json", _json(config))
+
+
+def landmarks_json(landmarks: Sequence[LandmarkLabel]) -> bytes:
+    """Return what `landmarks.json` of a release holds, a line a landmark."""
+    lines = ",\n".join(json.dumps(one.to_dict(), ensure_ascii=False) for one in landmarks)
+    return f"[\n{lines}\n]\n".encode()
+
+
+def _json(value: object) -> bytes:
+    return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode()
