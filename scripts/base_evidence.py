@@ -14,7 +14,7 @@ import json
 from collections import Counter
 from pathlib import Path
 
-from train_base import RELEASE, write_json
+RELEASE = Path(__file__).resolve().parent.parent / "src" / "whyhere" / "releases" / "base"
 
 
 def main() -> None:
@@ -26,7 +26,8 @@ def main() -> None:
         evidence = {row["id"]: row["evidence"] for row in csv.DictReader(file)}
     path = RELEASE / "concepts.json"
     labels = json.loads(path.read_text(encoding="utf-8"))
-    write_json(path, [{**label, "evidence": evidence[label["id"]]} for label in labels])
+    labels = [{**label, "evidence": evidence[label["id"]]} for label in labels]
+    path.write_text(json.dumps(labels, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     print(dict(Counter(evidence.values())))
 
 

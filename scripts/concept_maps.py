@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whyhere._assembly import prepare_gallery
-from whyhere.alignment import Alignment, LinearAlignment, load_alignment
+from whyhere.alignment import Alignment, LinearAlignment, PhotoCodeAlignment, load_alignment
 from whyhere.concepts import read_labels
 from whyhere.gallery import Gallery
 from whyhere.references import (
@@ -213,7 +213,7 @@ def put_between_marks(path: Path, text: str) -> None:
 
 def photos_alone(alignment: Alignment) -> Alignment:
     """Return the alignment without what it has learned from references."""
-    if not isinstance(alignment, LinearAlignment):
+    if not isinstance(alignment, (LinearAlignment, PhotoCodeAlignment)):
         return alignment
     return replace(alignment, grounding=np.zeros_like(alignment.grounding))
 
@@ -229,8 +229,9 @@ def taught_elsewhere(alignment: Alignment, gallery: Gallery, cells: CellTable) -
     Returns:
         Shape (n, k); None where the alignment has not learned from references.
     """
-    if not isinstance(alignment, LinearAlignment) or not alignment.grounding.any():
+    if not isinstance(alignment, (LinearAlignment, PhotoCodeAlignment)) or not alignment.grounding.any():
         return None
+    lengths = np.linalg.norm(alignment.grounding, axis=0)  # 1, or a part of the length of its columns
     grounding = Grounding.build(gallery, alignment.concept_ids)
     dealt = np.arange(int(cells.block.max()) + 1) % PARTS
     part = np.random.default_rng(CONTROL_SEED).permutation(dealt)[cells.block]
@@ -240,7 +241,7 @@ def taught_elsewhere(alignment: Alignment, gallery: Gallery, cells: CellTable) -
             alignment.concept_ids, alignment.location_mean.astype(np.float64), among=part != number
         )
         places = part[cells.cell] == number
-        changed = replace(alignment, grounding=learned.astype(np.float32))
+        changed = replace(alignment, grounding=(learned * lengths).astype(np.float32))
         maps[places] = changed.location_concepts(gallery.embeddings[places])
     return maps
 

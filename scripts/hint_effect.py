@@ -1,28 +1,27 @@
 """Does a true hint help, and how much does a false one harm? For docs/text.md.
 
-    python scripts/hint_effect.py --photos DIR
+    python scripts/hint_effect.py --data TABLE [--data TABLE]
 
 Nobody wrote hints for the sample photos, so open data speaks: a photo's true hint is the rarest concept of
 the bank that a map confirms at its place (a climate, a region's thing; the photo is not looked at), its false
-hint is the true hint of another photo that the map denies here. Each photo is located by a head fitted on all
-the others, without a hint and with either, by the rules of `whyhere locate`.
+hint is the true hint of another photo that the map denies here. Each street-level photo is located by an
+alignment fitted on the photos of other folds, without a hint and with either, as `whyhere locate` does.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
 import numpy as np
 
-from base_recipe import Calibration, alignment_of, fit_head, load_photos, open_base_gallery
+from base_measure import STREET_FOLDS, add_photo_arguments, read_photos
 from whyhere.concepts import load_bank, open_vocabulary
 from whyhere.geo import great_circle_km
 from whyhere.ranking import cell_probabilities, hint_log_prior, rank_places
 from whyhere.references import references
 from whyhere.releases import resolve
-from whyhere.training import Recipe
+from whyhere.training import fit_base
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -30,14 +29,16 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--photos", type=Path, required=True, help="folder with index.csv")
-    parser.add_argument("--penalty", type=float, default=0.3, help="of the ridge head")
-    parser.add_argument("--scale-km", type=float, default=100.0, help="smoothing of its targets")
-    chosen = parser.parse_args(arguments)
-    gallery, cells, *tables = open_base_gallery()
-    photos = load_photos(chosen.photos, tables[0])
+    add_photo_arguments(parser)
+    workshop, photos = read_photos(parser.parse_args(arguments))
+    gallery, cells = workshop.gallery, workshop.cells
     ranking = resolve("base").config.ranking
-    calibration = Calibration(ranking["temperature"], ranking["background"])
+    street = np.flatnonzero([kind == "street" for kind in photos.kinds])
+    fold_of = np.full(len(photos.files), -1)
+    fold_of[street] = np.random.default_rng(0).permutation(len(street)) % STREET_FOLDS
+    alignments = [
+        fit_base(photos, np.flatnonzero(fold_of != fold), workshop)[0] for fold in range(STREET_FOLDS)
+    ]
     vocabulary, bank = open_vocabulary(), load_bank()
     texts, here, share = {}, {}, {}
     for reference in references():
@@ -52,14 +53,12 @@ def main(arguments: list[str] | None = None) -> int:
     turn = np.random.default_rng(0).permutation(count)
     errors: dict[str, list[float]] = {"none": [], "true": [], "false": []}
     near: dict[str, list[float]] = {"none": [], "true": [], "false": []}
-    for row in range(count):
+    for row in street.tolist():
         false = next((true[o] for o in np.roll(turn, row) if true[o] and not here[true[o]][row]), None)
         if true[row] is None or false is None:
             continue
-        rest = photos.examples.take(np.delete(np.arange(count), row))
-        _, head = fit_head(rest, tables[-1], (Recipe(chosen.penalty, chosen.scale_km),))
-        alignment = alignment_of(head, rest)
-        code = alignment.encode_image(photos.examples.features[row].astype(np.float32))
+        alignment = alignments[fold_of[row]]
+        code = alignment.encode_image(photos.features[row].astype(np.float32))
         scores = alignment.scores(code, gallery.embeddings)
         km = great_circle_km(photos.lat[row], photos.lon[row], gallery.lat, gallery.lon)
         for kind, concept in (("none", None), ("true", true[row]), ("false", false)):
@@ -70,8 +69,8 @@ def main(arguments: list[str] | None = None) -> int:
             probabilities = cell_probabilities(
                 scores,
                 cells,
-                temperature=calibration.temperature,
-                background=calibration.background,
+                temperature=ranking["temperature"],
+                background=ranking["background"],
                 log_prior=prior,
             )
             (best,) = rank_places(probabilities, scores, cells, top=1, radius_km=ranking["radius_km"])

@@ -76,9 +76,10 @@ def fit_photo_code(
     ).astype(np.float64)
     y = _unit(targets - head.location_mean)
     columns = fit_columns(z, y, penalty=recipe.column_penalty)
-    grounding = np.zeros_like(columns)
+    grounding: Doubles = np.zeros_like(columns)
     if maps is not None:
-        grounding = recipe.map_weight * float(np.median(np.linalg.norm(columns, axis=0))) * maps
+        length = recipe.map_weight * float(np.median(np.linalg.norm(columns, axis=0)))
+        grounding = np.asarray(length * maps, np.float64)
     return PhotoCodeAlignment(
         concept_ids=tuple(concept_ids),
         feature_mean=head.feature_mean.astype(np.float32),
