@@ -76,7 +76,7 @@ def fit_photo_code(
     ).astype(np.float64)
     y = _unit(targets - head.location_mean)
     columns = fit_columns(z, y, penalty=recipe.column_penalty)
-    grounding: Doubles = np.zeros_like(columns)
+    grounding: Doubles = np.zeros(columns.shape)
     if maps is not None:
         length = recipe.map_weight * float(np.median(np.linalg.norm(columns, axis=0)))
         grounding = np.asarray(length * maps, np.float64)
@@ -141,7 +141,7 @@ def fit_columns(z: Doubles, y: Doubles, *, penalty: float) -> Doubles:
     """
     gram = z.T @ z
     gram[np.diag_indices_from(gram)] += penalty * np.trace(gram) / len(z)
-    columns: Doubles = np.linalg.solve(gram, z.T @ y).T
+    columns: Doubles = np.asarray(np.linalg.solve(gram, z.T @ y).T, np.float64)
     return columns
 
 
