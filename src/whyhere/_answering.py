@@ -107,7 +107,12 @@ def features_of(photo: Photo, parts: Parts) -> NDArray[np.float32]:
         The mean of the unit embeddings of its views, unit length, shape (p,). Where a release averages scores
         over the views instead, the raw embeddings of all views, shape (v, p).
     """
-    embeddings = parts.tower.embed_only(preprocess(photo.image, parts.preprocessing))
+    return features_of_pixels(preprocess(photo.image, parts.preprocessing), parts)
+
+
+def features_of_pixels(pixels: NDArray[np.float32], parts: Parts) -> NDArray[np.float32]:
+    """Look at the views of a photo that `preprocess` made; as `features_of`."""
+    embeddings = parts.tower.embed_only(pixels)
     if parts.view_average == "logits":
         return embeddings
     mean = (embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)).mean(axis=0)

@@ -5,22 +5,29 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from whyhere import _explaining
-from whyhere._answering import Answerer, Query, Shot, features_of
+from whyhere._answering import Answerer, Query, Shot, features_of, features_of_pixels
 from whyhere._assembly import Parts, assemble
 from whyhere._hints import Hint, read_hint
 from whyhere.alignment import ImageCode
 from whyhere.errors import PhotoError, UsageError
 from whyhere.explain import Explanation
 from whyhere.geo import Region
-from whyhere.images import Photo, PhotoSource, open_photo
+from whyhere.images import (
+    DECODE_MEMORY_MB,
+    DECODE_SECONDS,
+    Photo,
+    PhotoSource,
+    Room,
+    open_photo,
+    prepared_ahead,
+    preprocess,
+)
 from whyhere.prediction import Prediction
 from whyhere.ranking import CellIndex
 from whyhere.releases import Release, resolve
@@ -29,11 +36,6 @@ if TYPE_CHECKING:
     from whyhere.encoders._tracing import TracingTower
 
 _log = logging.getLogger(__name__)
-
-DECODED_AHEAD = 2
-"""Photos that `locate_many` decodes while it looks at the ones before them."""
-
-_DECODERS = 2
 
 
 class Locator:
@@ -55,6 +57,8 @@ class Locator:
         self._answerer = Answerer(parts)
         self._source: Release | None = None
         self._threads: int | None = None
+        self._seconds: float = DECODE_SECONDS
+        self._memory_mb: float = DECODE_MEMORY_MB
         self._tracing: TracingTower | None = None
 
     @classmethod
@@ -64,6 +68,8 @@ class Locator:
         *,
         threads: int | None = None,
         progress: Callable[[int, int], None] | None = None,
+        decode_seconds: float = DECODE_SECONDS,
+        decode_memory_mb: float = DECODE_MEMORY_MB,
     ) -> Locator:
         """Load a release.
 
@@ -72,6 +78,8 @@ class Locator:
             threads: Threads of the image tower; all cores by default.
             progress: Called with places done and places in all while the gallery is embedded, which
                 happens at the first use of a gallery only.
+            decode_seconds: Processor time that decoding one photo may take.
+            decode_memory_mb: Memory, in millions of bytes, that all photos in decoding may need together.
 
         Returns:
             The locator.
@@ -85,6 +93,7 @@ class Locator:
         locator = cls(assemble(found, threads=threads, progress=progress))
         _log.info("ready: %s places, %s concepts", len(locator.parts.gallery), len(locator.parts.concepts))
         locator._source, locator._threads = found, threads
+        locator._seconds, locator._memory_mb = decode_seconds, decode_memory_mb
         return locator
 
     @property
@@ -137,7 +146,7 @@ class Locator:
         query = self._answerer.query(
             top=top, radius_km=radius_km, region=region, hint=hint, with_thumbnail=with_thumbnail
         )
-        return self._locate(open_photo(photo, name=name), query)
+        return self._locate(self._open(photo, name=name), query)
 
     def locate_many(
         self,
@@ -178,26 +187,14 @@ class Locator:
     def _locate_many(
         self, photos: Iterable[PhotoSource], query: Query, on_error: Callable[[PhotoError], None] | None
     ) -> Iterator[Prediction]:
-        waiting = iter(photos)
-        with ThreadPoolExecutor(_DECODERS) as pool:
+        def prepare(source: PhotoSource, room: Room) -> tuple[Shot, NDArray[np.float32]]:
+            photo = self._open(source, room=room)
+            _log.debug("read %s, %s by %s pixels", photo.name, *photo.image.size)
+            return Shot.of(photo, query), preprocess(photo.image, self._parts.preprocessing)
 
-            def submit() -> list[Future[Photo]]:
-                return [pool.submit(open_photo, photo) for photo in islice(waiting, DECODED_AHEAD)]
-
-            batch = submit()
-            while batch:
-                following = submit()
-                opened: list[Photo] = []
-                for future in batch:
-                    try:
-                        opened.append(future.result())
-                    except PhotoError as error:
-                        if on_error is None:
-                            raise
-                        on_error(error)
-                for photo in opened:
-                    yield self._locate(photo, query)
-                batch = following
+        for shot, pixels in prepared_ahead(photos, prepare, on_error=on_error):
+            code = self._parts.alignment.encode_image(features_of_pixels(pixels, self._parts))
+            yield self._answerer.answer(code, query, shot).prediction
 
     def explain(
         self,
@@ -266,7 +263,7 @@ class Locator:
                 raise UsageError("regions are parts of a photo; give the photo instead of its code")
             return _explaining.explain(self._answerer, photo, query, question, Shot(name or "photo"))
         tower = self.tracing_tower() if regions else None
-        opened = open_photo(photo, name=name)
+        opened = self._open(photo, name=name)
         shot = Shot.of(opened, query)
         found = _explaining.explain(self._answerer, self._encode(opened), query, question, shot)
         if tower is None:
@@ -288,11 +285,11 @@ class Locator:
 
         A release that averages scores over views has the embeddings of all views, shape (v, p).
         """
-        return features_of(open_photo(photo, name=name), self._parts)
+        return features_of(self._open(photo, name=name), self._parts)
 
     def encode(self, photo: PhotoSource, *, name: str | None = None) -> ImageCode:
         """Return the code of a photo, from which it can be answered and explained many times."""
-        return self._encode(open_photo(photo, name=name))
+        return self._encode(self._open(photo, name=name))
 
     def answer_code(
         self,
@@ -323,6 +320,11 @@ class Locator:
             UsageError: Nothing of it is known, or it says what a hint cannot say.
         """
         return read_hint(hint)
+
+    def _open(self, photo: PhotoSource, *, name: str | None = None, room: Room | None = None) -> Photo:
+        return open_photo(
+            photo, name=name, room=room, decode_seconds=self._seconds, decode_memory_mb=self._memory_mb
+        )
 
     def _locate(self, photo: Photo, query: Query) -> Prediction:
         _log.debug("looking at %s, %s by %s pixels", photo.name, *photo.image.size)

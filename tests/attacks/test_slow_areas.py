@@ -4,10 +4,10 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from attack_areas import boxes_with_slits, comb, multipolygon, spread_positions, squares, wild_star
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from attacks.attack_areas import boxes_with_slits, comb, multipolygon, spread_positions, squares, wild_star
 from whyhere.errors import UsageError
 from whyhere.geo import parse_region
 

@@ -37,12 +37,21 @@ def degrees_minutes_seconds(degrees: float) -> tuple[IFDRational, ...]:
     return (IFDRational(whole_degrees), IFDRational(minutes), IFDRational(micro_seconds, 1_000_000))
 
 
+@pytest.mark.parametrize("seconds", [60, 60.0, IFDRational(60)])
+def test_a_pole_in_minutes_and_seconds_is_a_pole(seconds):
+    position = gps_position(PARIS | {2: (89, 59, seconds), 4: (179, 59, seconds)})
+    assert position is not None
+    assert position.lat == 90.0
+    assert abs(position.lon) == 180.0
+    assert gps_position(PARIS | {2: (90, 0, 0.001)}) is None
+
+
 @given(st.floats(-90, 90), st.floats(-180, 180))
 def test_reads_what_a_camera_writes(lat, lon):
     gps = {1: "S" if lat < 0 else "N", 2: degrees_minutes_seconds(lat), 3: "W" if lon < 0 else "E",
            4: degrees_minutes_seconds(lon)}  # fmt: skip
     position = gps_position(gps)
-    if abs(lat) < 1e-9 and abs(lon) < 1e-9:
+    if round(abs(lat) * 3.6e9) == round(abs(lon) * 3.6e9) == 0:
         assert position is None
     else:
         assert position is not None

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from whyhere.cli._notes import note
+from whyhere.cli._options import DecodeMemory, DecodeSeconds
 from whyhere.errors import MissingFileError, UsageError
 
 if TYPE_CHECKING:
@@ -89,6 +90,8 @@ def explain(
     threads: Annotated[
         int | None, typer.Option(min=1, help="Threads of the image tower.", show_default="all cores")
     ] = None,
+    decode_seconds: DecodeSeconds = 5.0,
+    decode_memory_mb: DecodeMemory = 1200,
 ) -> None:
     """Say why one photo is answered as it is: why here, why not there, and what if.
 
@@ -113,7 +116,7 @@ def explain(
     if regions and not with_page:
         note(f"--regions {regions}: only a page shows regions; add --html FILE")
     regions = _REGIONS if regions is None else regions
-    locator = _load(release, threads)
+    locator = _load(release, threads, decode_seconds, decode_memory_mb)
     explanation = locator.explain(
         source,
         at=places.get("at"),

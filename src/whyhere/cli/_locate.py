@@ -11,6 +11,7 @@ import typer
 
 from whyhere.cli._batch import RESUMABLE, Batch, Done, read_done
 from whyhere.cli._notes import note
+from whyhere.cli._options import DecodeMemory, DecodeSeconds
 from whyhere.cli._output import checked_target, write_growing, write_output
 from whyhere.errors import PhotoError, UsageError
 
@@ -86,6 +87,8 @@ def locate(
     threads: Annotated[
         int | None, typer.Option(min=1, help="Threads of the image tower.", show_default="all cores")
     ] = None,
+    decode_seconds: DecodeSeconds = 5.0,
+    decode_memory_mb: DecodeMemory = 1200,
 ) -> None:
     """Say where photos may have been taken, and which concepts say so.
 
@@ -106,7 +109,7 @@ def locate(
     done = read_done(target, format) if resume else None
     batch = Batch(keep=report_file is not None)
     sources = _photos(photos, batch)
-    locator = _load(release, threads)
+    locator = _load(release, threads, decode_seconds, decode_memory_mb)
     if done is not None:
         if done.releases - {locator.release}:
             others = ", ".join(sorted(done.releases - {locator.release}))
@@ -243,10 +246,16 @@ def _photos(arguments: list[str], batch: Batch) -> list[Path | StdinPhoto]:
     return found
 
 
-def _load(release: str, threads: int | None) -> Locator:
+def _load(release: str, threads: int | None, decode_seconds: float, decode_memory_mb: int) -> Locator:
     """Load the locator, with a progress bar while a gallery is embedded for the first time."""
     from whyhere.cli._progress import place_progress
     from whyhere.locator import Locator
 
     with place_progress("Embedding the gallery (first use only)") as progress:
-        return Locator.from_release(release, threads=threads, progress=progress)
+        return Locator.from_release(
+            release,
+            threads=threads,
+            progress=progress,
+            decode_seconds=decode_seconds,
+            decode_memory_mb=decode_memory_mb,
+        )

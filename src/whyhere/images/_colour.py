@@ -6,7 +6,9 @@ were trained; and no profile from a stranger's file is ever interpreted.
 
 from __future__ import annotations
 
-from typing import Any, cast
+import math
+from collections.abc import Callable, Iterator
+from typing import Any, Final, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +17,7 @@ from PIL import Image
 _BITS_PER_SAMPLE_TAG = 258
 _PHOTOMETRIC_TAG = 262
 _WHITE_IS_ZERO = 0
+_STRIP_PIXELS: Final = 1_000_000
 
 
 def to_rgb(image: Image.Image, *, copy: bool = True) -> Image.Image:
@@ -33,31 +36,67 @@ def to_rgb(image: Image.Image, *, copy: bool = True) -> Image.Image:
     if image.mode.startswith("I") or image.mode == "F":
         image = _grey_to_8_bits(image)
     if image.has_transparency_data:
-        if image.mode == "La":
-            image = image.convert("LA")
-        rgba = image.convert("RGBA")
-        white = Image.new("RGBA", rgba.size, "white")
-        white.alpha_composite(rgba)
-        image = white
-    # Converting RGB to RGB copies, and spares the caller's image.
-    rgb = image.convert("RGB") if copy or image.mode != "RGB" else image
+        rgb = Image.new("RGB", image.size)
+        for top, strip in _strips(image):
+            rgba = (strip.convert("LA") if strip.mode == "La" else strip).convert("RGBA")
+            white = Image.new("RGBA", rgba.size, "white")
+            white.alpha_composite(rgba)
+            rgb.paste(white.convert("RGB"), (0, top))
+    else:
+        # Converting RGB to RGB copies, and spares the caller's image.
+        rgb = image.convert("RGB") if copy or image.mode != "RGB" else image
     rgb.info = {}
     return rgb
 
 
+def _strips(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
+    """Yield an image from top to bottom, in strips with their first row.
+
+    Arithmetic on all of it at once takes up to 45 bytes a pixel.
+    """
+    rows = max(1, _STRIP_PIXELS // image.width)
+    for top in range(0, image.height, rows):
+        yield top, image.crop((0, top, image.width, min(top + rows, image.height)))
+
+
 def _grey_to_8_bits(image: Image.Image) -> Image.Image:
-    values = np.asarray(image)
+    """Return a grey image of other numbers with 8 bits."""
+    grey = Image.new("L", image.size)
+    # Missing values, signalling ones too, are no errors here.
+    with np.errstate(invalid="ignore"):
+        to_8_bits = _grey_scale(image)
+        for top, strip in _strips(image):
+            grey.paste(Image.fromarray(to_8_bits(np.asarray(strip))), (0, top))
+    return grey
+
+
+def _grey_scale(image: Image.Image) -> Callable[[NDArray[Any]], NDArray[np.uint8]]:
+    """Return what makes 8 bits of the numbers of a grey image, judged by all of them."""
     if image.mode.startswith("I;16"):
-        grey = scale_integers(values, bits=_tiff_bits(image))
+        bits = _tiff_bits(image)
         if getattr(image, "tag_v2", {}).get(_PHOTOMETRIC_TAG) == _WHITE_IS_ZERO:
-            grey = 255 - grey  # Pillow inverts such data at 8 bits, not at 16
-    elif image.mode == "I" and values.min() >= 0 and 0xFF < values.max() <= 0xFFFF:
-        grey = scale_integers(values, bits=16)  # 16-bit data in a wider box
-    elif image.mode == "F" and np.isfinite(values).all() and values.min() >= 0 and values.max() <= 1:
-        grey = scale_unit_floats(values)
-    else:
-        grey = _stretch(values)
-    return Image.fromarray(grey)
+            # Pillow inverts such data at 8 bits, not at 16
+            return lambda values: 255 - scale_integers(values, bits=bits)
+        return lambda values: scale_integers(values, bits=bits)
+    low, high, complete = _range(image)
+    if image.mode == "I" and low >= 0 and 0xFF < high <= 0xFFFF:
+        return lambda values: scale_integers(values, bits=16)  # 16-bit data in a wider box
+    if image.mode == "F" and complete and low >= 0 and high <= 1:
+        return scale_unit_floats
+    return lambda values: _stretch(values, low, high)
+
+
+def _range(image: Image.Image) -> tuple[float, float, bool]:
+    """Return the lowest and highest finite number of a grey image, and whether all numbers are finite."""
+    low, high, complete = math.inf, -math.inf, True
+    for _, strip in _strips(image):
+        values = np.asarray(strip)
+        finite = np.isfinite(values)
+        complete &= bool(finite.all())
+        if finite.any():
+            known = values[finite]
+            low, high = min(low, float(known.min())), max(high, float(known.max()))
+    return low, high, complete
 
 
 def scale_integers(values: NDArray[Any], *, bits: int) -> NDArray[np.uint8]:
@@ -72,13 +111,11 @@ def scale_unit_floats(values: NDArray[Any]) -> NDArray[np.uint8]:
     return cast("NDArray[np.uint8]", np.rint(values.astype(np.float64) * 255).astype(np.uint8))
 
 
-def _stretch(values: NDArray[Any]) -> NDArray[np.uint8]:
-    wide = values.astype(np.float64)
-    finite = np.isfinite(wide)
-    if not finite.any():
+def _stretch(values: NDArray[Any], low: float, high: float) -> NDArray[np.uint8]:
+    if low > high:  # no number is finite
         return np.zeros(values.shape, np.uint8)
-    low, high = wide[finite].min(), wide[finite].max()
-    wide = np.where(finite, wide, low)  # missing values turn black
+    wide = values.astype(np.float64)
+    wide = np.where(np.isfinite(wide), wide, low)  # missing values turn black
     return scale_unit_floats((wide - low) / ((high - low) or 1.0))
 
 

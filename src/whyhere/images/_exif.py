@@ -15,6 +15,7 @@ from whyhere.geo import LatLon
 
 _ORIENTATION_TAG: Final = 0x0112
 _GPS_IFD_TAG: Final = 0x8825
+_ROUNDING_DEG: Final = 1e-9  # 89 degrees 59 minutes 60 seconds are a rounding error more than 90
 _GPS_LAT_REF, _GPS_LAT, _GPS_LON_REF, _GPS_LON = 1, 2, 3, 4
 
 # EXIF 2.3, tag Orientation: how to turn the stored pixels upright.
@@ -77,8 +78,9 @@ def _signed_degrees(parts: Any, ref: Any, hemispheres: str, *, limit: float) -> 
         if number is None or number < 0 or (position > 0 and number > 60):
             return None
         degrees += number / 60**position
-    if degrees > limit:
+    if degrees > limit + _ROUNDING_DEG:
         return None
+    degrees = min(degrees, limit)
     return degrees if letter == hemispheres[0] else -degrees
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import stat
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
@@ -15,12 +17,22 @@ from whyhere.errors import PhotoError
 from whyhere.geo import LatLon
 from whyhere.images._arrays import image_from_array
 from whyhere.images._colour import to_rgb
+from whyhere.images._cost import (
+    DECODE_MEMORY_MB,
+    DECODE_SECONDS,
+    LARGE_FILE_BYTES,
+    MAX_BYTES,
+    MAX_PIXELS,
+    DecodingEnded,
+    Limits,
+    Room,
+)
 from whyhere.images._decode import check_size, decode, load
 from whyhere.images._display import display_name
 from whyhere.images._exif import read_exif
 from whyhere.images._find import StdinPhoto
 from whyhere.images._quiet import quiet_image_libraries
-from whyhere.images._read import MAX_BYTES, MAX_PIXELS, read_path, read_stream, too_many_bytes
+from whyhere.images._read import read_path, read_stream, too_many_bytes
 
 PhotoSource: TypeAlias = (
     str
@@ -57,6 +69,9 @@ def open_photo(
     name: str | None = None,
     max_pixels: int = MAX_PIXELS,
     max_bytes: int = MAX_BYTES,
+    decode_seconds: float = DECODE_SECONDS,
+    decode_memory_mb: float = DECODE_MEMORY_MB,
+    room: Room | None = None,
 ) -> Photo:
     """Read one photo, safely: any file, however broken or hostile, gives a photo or a `PhotoError`.
 
@@ -72,6 +87,11 @@ def open_photo(
         name: What to call the photo; by default its path or a word for what it is.
         max_pixels: Largest width times height.
         max_bytes: Largest file.
+        decode_seconds: Processor time that decoding may take.
+        decode_memory_mb: Memory, in millions of bytes, that decoding may need; threads that read photos at
+            the same time share it, and wait for each other.
+        room: Holds the photo's share of that memory until it is closed, where the caller wants to keep it
+            while the photo is prepared, and can end the reading.
 
     Raises:
         PhotoError: The photo cannot be read; the reason is a sentence for its owner.
@@ -82,37 +102,61 @@ def open_photo(
         >>> open_photo(np.zeros((2, 3), np.uint8), name="dark").image.size
         (3, 2)
     """
-    if name is not None:
-        name = display_name(name)
-    orientable = True
+    limits = Limits(max_pixels, max_bytes, decode_seconds, round(decode_memory_mb * 1e6))
+    name = None if name is None else display_name(name)
     with quiet_image_libraries():
         if isinstance(source, np.ndarray):
             name = "array" if name is None else name
             if source.ndim >= 2:
                 check_size((source.shape[1], source.shape[0]), name=name, max_pixels=max_pixels)
-            image = image_from_array(source, name=name)
-        elif isinstance(source, Image.Image):
+            return _upright(image_from_array(source, name=name), name=name)
+        if isinstance(source, Image.Image):
             name = _image_name(source) if name is None else name
             check_size(source.size, name=name, max_pixels=max_pixels)
             load(source, what="an image", name=name)
-            image = source
-        else:
-            name, data = _read(source, name, max_bytes)
-            image, format_key = decode(data, name=name, max_pixels=max_pixels)
-            orientable = format_key not in ("tiff", "heif")  # these decoders turn the pixels themselves
-        turn, exif_gps = read_exif(image)
-        try:
-            if turn is not None and orientable:
-                rgb = to_rgb(image.transpose(turn), copy=False)
-            else:
-                rgb = to_rgb(image)
-        except MemoryError as error:
-            raise PhotoError(name, "the image is too large for the memory of this machine") from error
-        except (ValueError, OSError) as error:
-            raise PhotoError(
-                name, f"its colours ({image.mode}) cannot be read; save it as an RGB image"
-            ) from error
+            return _upright(source, name=name)
+        with Room() if room is None else nullcontext(room) as room:
+            try:
+                if _is_large(source):
+                    room.take(limits.decode_bytes, limits)
+                name, data = _read(source, name, max_bytes)
+                *loaded, format_key = decode(data, name=name, limits=limits, room=room)
+            except DecodingEnded as error:
+                raise PhotoError("photo" if name is None else name, f"was not read: {error}") from error
+            del data
+            # The decoders of TIFF and HEIF turn the pixels themselves.
+            return _upright(loaded.pop(), name=name, orientable=format_key not in ("tiff", "heif"), own=True)
+
+
+def _upright(image: Image.Image, *, name: str, orientable: bool = True, own: bool = False) -> Photo:
+    """Return a loaded image as a photo, in RGB and turned as its metadata says.
+
+    An own image is given up as soon as it can be: so no more than two ever exist.
+    """
+    turn, exif_gps = read_exif(image)
+    mode = image.mode
+    try:
+        turned = turn is not None and orientable
+        rgb = to_rgb(image, copy=not (own and turned))
+        del image
+        if turn is not None and orientable:
+            rgb = rgb.transpose(turn)
+    except MemoryError as error:
+        raise PhotoError(name, "the image is too large for the memory of this machine") from error
+    except (ValueError, OSError) as error:
+        raise PhotoError(name, f"its colours ({mode}) cannot be read; save it as an RGB image") from error
     return Photo(name=name, image=rgb, exif_gps=exif_gps)
+
+
+def _is_large(source: Any) -> bool:  # noqa: ANN401 - any source
+    """Return whether a path leads to a file so large that its bytes count."""
+    if not isinstance(source, (str, os.PathLike)):
+        return False
+    try:
+        found = Path(source).stat()
+    except (OSError, ValueError):
+        return False  # said when it is opened
+    return not stat.S_ISREG(found.st_mode) or found.st_size > LARGE_FILE_BYTES
 
 
 def _read(source: Any, name: str | None, max_bytes: int) -> tuple[str, bytes]:  # noqa: ANN401 - narrowed here

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
+import stat
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from whyhere.errors import PhotoError
 from whyhere.images._display import display_name
-
-MAX_BYTES: Final = 256 * 1024 * 1024
-"""Largest photo file read by default."""
-
-MAX_PIXELS: Final = 178_956_970
-"""Largest photo decoded by default, in pixels: where Pillow too speaks of a decompression bomb (716 MB)."""
 
 _CHUNK_BYTES: Final = 1 << 20
 
@@ -29,8 +25,13 @@ def read_path(path: str | os.PathLike[str], *, name: str | None, max_bytes: int)
     if not text:
         raise PhotoError('""' if name is None else name, "the name of the photo is empty")
     try:
+        found = Path(text).stat()
+        if stat.S_ISFIFO(found.st_mode) and not text.startswith(("/dev/", "/proc/")):
+            # Nobody may ever write into it; what a shell passes as /dev/fd/63 is another matter.
+            raise PhotoError(shown, "this is a pipe, not a photo; send it through standard input, as -")
         with Path(text).open("rb") as stream:
-            return shown, read_stream(stream, name=shown, max_bytes=max_bytes)
+            size = found.st_size if stat.S_ISREG(found.st_mode) else 0
+            return shown, read_stream(stream, name=shown, max_bytes=max_bytes, size=size)
     except FileNotFoundError as error:
         raise PhotoError(shown, _missing(text)) from error
     except IsADirectoryError as error:
@@ -47,8 +48,14 @@ def read_path(path: str | os.PathLike[str], *, name: str | None, max_bytes: int)
         raise PhotoError(shown, f"cannot be read: {reason}") from error
 
 
-def read_stream(stream: BinaryIO, *, name: str, max_bytes: int) -> bytes:
+def read_stream(stream: BinaryIO, *, name: str, max_bytes: int, size: int = 0) -> bytes:
     """Return all bytes from the present position of a binary file object.
+
+    Args:
+        stream: The file object.
+        name: Name for errors.
+        max_bytes: How many are read at most.
+        size: How many there will be, where that is known: they are then read at once, and held once.
 
     Raises:
         PhotoError: The stream holds text, nothing, or more than `max_bytes`.
@@ -58,16 +65,17 @@ def read_stream(stream: BinaryIO, *, name: str, max_bytes: int) -> bytes:
     total = 0
     while True:
         # Small reads, at first: a pipe may return less than was asked for, and a device never ends.
-        chunk: Any = stream.read(min(_CHUNK_BYTES << min(len(chunks), 5), max_bytes + 1 - total))
+        wanted = size if size and not chunks else _CHUNK_BYTES << min(len(chunks), 5)
+        chunk: Any = stream.read(min(wanted, max_bytes + 1 - total))
         if isinstance(chunk, str):
             raise PhotoError(name, "the file object is open for text; open it in binary mode, 'rb'")
         if not chunk:
             break
-        chunks.append(bytes(chunk))
+        chunks.append(chunk if isinstance(chunk, bytes) else bytes(chunk))
         total += len(chunk)
         if total > max_bytes:
             raise PhotoError(name, too_many_bytes(None, max_bytes))
-    return b"".join(chunks)
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
 def too_many_bytes(found: int | None, limit: int) -> str:
@@ -77,7 +85,7 @@ def too_many_bytes(found: int | None, limit: int) -> str:
 
 
 def _missing(text: str) -> str:
-    if "://" in text:
+    if re.match("[A-Za-z][A-Za-z0-9+.-]+:/", text):  # a Path has made one slash of two
         return "is an address, not a file; whyhere reads local files only, so download it first"
     path = Path(text)
     if path.is_symlink():
