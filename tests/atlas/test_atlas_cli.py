@@ -145,10 +145,14 @@ def test_words_that_are_not_known_are_named(run):
     assert b"xyzzy" not in out
 
 
-def test_two_regions_are_not_silently_one(run):
-    code, out, err = run("map", "desert", "--region", "FR", "--region", "ES")
+def test_two_regions_are_both_meant(run):
+    code, out, _ = run("map", "desert", "--region", "FR", "--region", "ES", "--format", "json")
+    assert code == 0
+    assert out == run("map", "desert", "--region", "France; Spain", "--format", "json")[1]
+    assert out != run("map", "desert", "--region", "ES", "--format", "json")[1]
+    code, out, err = run("map", "desert", "--region", "FR", "--region", "40,0,50,10")
     assert (code, out) == (2, b"")
-    assert "--region FR and --region ES" in err
+    assert "--region FR --region 40,0,50,10: only names" in err
 
 
 def test_a_box_may_start_in_the_south(run):

@@ -109,6 +109,7 @@ def faithfulness(
     with ExitStack() as stack:
 
         def progress(line: str) -> Callable[[int, int], None]:
+            stack.close()  # the bar of the line before: two at once would write into each other
             return stack.enter_context(place_progress(line))
 
         scorecard = fa.run_scorecard(

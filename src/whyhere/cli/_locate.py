@@ -194,18 +194,21 @@ def _format_of(format: str | None, output: Path | None, formats: Iterable[str]) 
 
 
 def _checked_region(regions: list[str] | None) -> Region | None:
-    """Parse the region before anything slow happens."""
+    """Parse the region before anything slow happens; several countries and areas are one region."""
     if not regions:
         return None
-    if len(regions) > 1:
-        given = " and ".join(f"--region {region}" for region in regions)
-        raise UsageError(
-            f"{given}: answers can be restricted to one region; a GeoJSON file may hold several areas"
-        )
-    (region,) = regions
     from whyhere.geo import parse_region
 
-    return parse_region(region)
+    if len(regions) == 1:
+        return parse_region(regions[0])
+    try:
+        return parse_region("; ".join(regions))
+    except UsageError as error:
+        given = " ".join(f"--region {region}" for region in regions)
+        raise UsageError(
+            f"{given}: only names of countries, areas and units can be joined, such as --region France "
+            "--region Spain; a box or a file stands alone, and a GeoJSON file may hold several areas"
+        ) from error
 
 
 def _say_conditions(locator: Locator, *, region: Region | None, hint: str | None) -> None:
