@@ -10,6 +10,7 @@ import numpy as np
 from whyhere.explain import Explanation
 from whyhere.picture import Picture
 from whyhere.report._canvas import Item, Label, Shape, picture, rectangle
+from whyhere.report._text import UNCONFIRMED
 
 LISTED = 3
 """Concepts drawn a group; the others are drawn as one bar."""
@@ -89,5 +90,8 @@ def _drawn(rows: Sequence[_Row], title: str) -> Picture:
             rectangle(x, y + 3, width, 11, full if strong else part),
             Label(_WIDTH - 8, y + 12, f"{row.value:+.4f}", 12, "end", ink, strong),
         ]
+    if any(row.name.endswith("*") for row in rows):
+        items.append(Label(12, height + 6, UNCONFIRMED, 11, colour=_SOFT))
+        height += 18
     words = f"{title}: {len(rows)} bars. {_HOW}"
     return picture(items, width=_WIDTH, height=height, title=title, words=words)
