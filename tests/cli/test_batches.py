@@ -58,7 +58,7 @@ def stub():
 
 @pytest.fixture
 def run(stub, monkeypatch, capsysbinary):
-    monkeypatch.setattr(_locate, "_load", lambda release, threads: stub)
+    monkeypatch.setattr(_locate, "_load", lambda *_: stub)
 
     def call(*arguments):
         monkeypatch.setattr(sys, "argv", ["whyhere", *map(str, arguments)])
