@@ -28,7 +28,7 @@ MAY_IMPORT = {
     "_ranks": set(),
     "gallery": {"errors", "geo", "encoders", "_file_lock"},
     "alignment": {"errors", "geo", "concepts", "encoders"},
-    "ranking": {"errors", "_ranks", "geo", "gallery", "alignment"},
+    "ranking": {"errors", "_ranks", "geo", "gallery", "alignment", "prediction"},
     "explain": {
         "errors",
         "picture",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,11 +14,11 @@ from whyhere._hints import Hint, read_hint
 from whyhere.alignment import Contributions, ImageCode
 from whyhere.errors import UsageError
 from whyhere.explain import best_points, strengths, summands, surroundings
+from whyhere.gallery import PlaceUnits
 from whyhere.geo import (
     LatLon,
     Region,
     cell_string,
-    country_codes,
     great_circle_km,
     parse_region,
     place_names,
@@ -31,7 +32,14 @@ from whyhere.prediction import (
     Prediction,
     SurfaceCell,
 )
-from whyhere.ranking import CellIndex, cell_probabilities, hint_log_prior, rank_places
+from whyhere.ranking import (
+    CellIndex,
+    UnitIndex,
+    cell_probabilities,
+    country_shares,
+    hint_log_prior,
+    rank_places,
+)
 
 _SURFACE_MASS = 0.99  # the surface of a report leaves out cells beyond this much probability
 
@@ -48,6 +56,7 @@ class Query:
         log_prior: What the hint adds to the logarithm of the weight of every point, shape (n,), or None.
         region: Name of the region that answers are restricted to, or None.
         with_thumbnail: Whether answers keep a small copy of the photo.
+        units: How the cells are shared by countries, or None for all points.
     """
 
     top: int
@@ -57,6 +66,7 @@ class Query:
     log_prior: NDArray[np.float64] | None = None
     region: str | None = None
     with_thumbnail: bool = False
+    units: UnitIndex | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +148,12 @@ class Answerer:
             added_weight=parts.ranking.added_weight,
         )
 
+    @cached_property
+    def units(self) -> UnitIndex:
+        """How the cells are shared by countries and their first-level units."""
+        gallery = self.parts.gallery
+        return UnitIndex.build(self.parts.units or PlaceUnits.of(gallery.lat, gallery.lon), self.cells)
+
     def query(
         self,
         *,
@@ -168,7 +184,8 @@ class Answerer:
             understood = read_hint(hint)
             words = HintWords(hint, understood.known, understood.unknown)
             log_prior = self._log_prior(understood)
-        return Query(top, radius_km, allowed, words, log_prior, name, with_thumbnail)
+        units = None if allowed is None else UnitIndex.build(self.units.places, self.cells, allowed=allowed)
+        return Query(top, radius_km, allowed, words, log_prior, name, with_thumbnail, units)
 
     def scores(self, code: ImageCode) -> NDArray[np.float32]:
         """Score every point of the gallery, shape (n,)."""
@@ -249,6 +266,7 @@ class Answerer:
             thumbnail=shot.thumbnail,
             assumptions=assumptions,
             card=self.parts.card,
+            countries=country_shares(probabilities, query.units or self.units),
         )
         return Answered(code, scores, probabilities, tuple(points), parts, prediction)
 
@@ -269,9 +287,8 @@ class Answerer:
             alignment = self.parts.alignment
             direction = alignment.location_direction(hint.words.pattern)
             of_words = hint_log_prior(alignment.location_cosines(direction, gallery.embeddings))
-        codes = np.empty(len(gallery), object)
-        if hint.clues:
-            codes[:] = country_codes(gallery.lat, gallery.lon)
+        places = self.units.places
+        codes = np.array([code for code, _ in places.units], object)[places.of_place]
         return hint.log_prior(gallery.lat, gallery.lon, codes, of_words)
 
     def _probability_of(self, allowed: NDArray[np.bool_], anywhere: NDArray[np.float64]) -> float:

@@ -11,7 +11,7 @@ from whyhere.alignment import Alignment, GeoClipAlignment, PhotoCodeAlignment, l
 from whyhere.concepts import ConceptLabel, LandmarkLabel, read_labels, read_landmarks
 from whyhere.encoders import ImageTower
 from whyhere.errors import MissingFileError
-from whyhere.gallery import Gallery, open_gallery
+from whyhere.gallery import Gallery, PlaceUnits, open_gallery, open_units
 from whyhere.images import PreprocessSpec
 from whyhere.prediction import ReleaseCard
 from whyhere.ranking import RankingConfig
@@ -33,6 +33,7 @@ class Parts:
         view_average: What is averaged over the views of a photo: "embeddings" of unit length, before the
             alignment sees them, or "logits", for which it sees the raw embeddings of all views.
         tower_name: Asset name of the image tower; "" for one that whyhere does not know.
+        units: The country of every place of the gallery; found at the first answer where it is None.
         landmarks: Names of the landmarks, in the order of the alignment; empty for a release without any.
         labels: Names of the concepts and of the landmarks after them.
     """
@@ -46,6 +47,7 @@ class Parts:
     card: ReleaseCard
     view_average: str = "embeddings"
     tower_name: str = ""
+    units: PlaceUnits | None = None
     landmarks: tuple[LandmarkLabel, ...] = ()
     labels: tuple[ConceptLabel, ...] = field(init=False, repr=False)
 
@@ -80,16 +82,18 @@ def assemble(
             f"{release.directory / 'config.json'}: GeoCLIP's image head takes embeddings of width "
             f"{alignment.head.w1.shape[1]} (CLIP ViT-L/14), and the image tower gives {tower.dim}"
         )
+    gallery = prepare_gallery(release, progress=progress)
     return Parts(
         tower=tower,
         preprocessing=preprocessing_of(release, tower),
-        gallery=prepare_gallery(release, progress=progress),
+        gallery=gallery,
         alignment=alignment,
         ranking=RankingConfig.from_dict(config.ranking, where=str(release.directory / "config.json")),
         concepts=labels_of(release, alignment),
         card=config.card,
         view_average=averaged,
         tower_name=config.image_tower.asset,
+        units=open_units(gallery.lat, gallery.lon, galleries_dir() / gallery.fingerprint),
         landmarks=_landmarks_of(release, alignment),
     )
 

@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from whyhere.geo import LatLon, PlaceName
+from whyhere.geo import AreaName, LatLon, PlaceName, area_name
+from whyhere.reasons import Reasons, reasons_of
 
 if TYPE_CHECKING:
     import os
 
     from whyhere.picture import Picture
-from whyhere.reasons import Reasons, reasons_of
 
 
 def shown_as(name: str, strength: float, evidence: str = "") -> str:
@@ -25,6 +25,10 @@ def shown_as(name: str, strength: float, evidence: str = "") -> str:
     """
     star = "*" if _unconfirmed(evidence) else ""
     return f"less {name}{star}" if strength < 0 else f"{name}{star}"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= 60 else f"{text[:57].rstrip()}..."
 
 
 def _unconfirmed(evidence: str) -> bool:
@@ -90,7 +94,7 @@ class Answer:
         radius_km: Great-circle radius around the point that `probability` speaks of.
         probability: Probability that the photo was taken within `radius_km` of the point, less what a
             better answer nearby already counts.
-        place: What the point is called.
+        place: The town nearest to the point, or what else the point itself is called.
         score: Score of the point; the sum of all contributions and the remainder, to 1e-5.
         concepts: Every concept of the bank with its contribution, the largest first.
         remainder: What the score holds beyond the named concepts.
@@ -111,6 +115,11 @@ class Answer:
         """The concepts sorted for people, what the photo shows first, as every format tells them."""
         return reasons_of(self.concepts, remainder=self.remainder)
 
+    @property
+    def area(self) -> AreaName:
+        """What to call the place: a name that is no more precise than `radius_km`."""
+        return area_name(self.lat, self.lon, self.radius_km)
+
     def supporting(self, limit: int) -> tuple[ConceptContribution, ...]:
         """Return at most `limit` concepts that speak for the place, the strongest first."""
         return tuple(concept for concept in self.concepts[:limit] if concept.contribution > 0)
@@ -127,6 +136,7 @@ class Answer:
             "lon": self.lon,
             "radius_km": self.radius_km,
             "probability": self.probability,
+            "area": self.area.to_dict(),
             "place": self.place.to_dict(),
             "score": self.score,
             "concepts": [concept.to_dict() for concept in self.concepts],
@@ -187,14 +197,14 @@ class Assumptions:
         return self.region is not None or self.hint is not None
 
     def __str__(self) -> str:
-        """Say it after a probability: "assuming Finland, given the hint beach"; empty for nothing.
+        """Say it after a probability, with names cut at 60 characters; empty for nothing.
 
         >>> print(Assumptions("Finland", HintWords("at the beach", ("beach",), ("at", "the"))))
         assuming Finland, given the hint beach
         """
-        parts = [] if self.region is None else [f"assuming {self.region}"]
+        parts = [] if self.region is None else [f"assuming {_cut(self.region)}"]
         if self.hint is not None:
-            parts.append(f"given the hint {', '.join(self.hint.counted)}")
+            parts.append(f"given the hint {_cut(', '.join(self.hint.counted))}")
         return ", ".join(parts)
 
     def to_dict(self) -> dict[str, Any]:
@@ -231,8 +241,7 @@ class CountryShare:
         code: ISO 3166-1 alpha-2 code, or None for the open sea.
         name: English name; "open sea" for the sea.
         probability: Probability that the photo was taken there.
-        units: Its first-level units in falling probability, those worth listing; what is missing to
-            `probability` lies in others, or where no unit is known.
+        units: Its first-level units worth listing, in falling probability; the rest lies elsewhere in it.
     """
 
     code: str | None

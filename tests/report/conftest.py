@@ -15,7 +15,17 @@ from PIL import Image, ImageDraw
 
 import whyhere.report._land as land
 from whyhere.geo import LatLon, PlaceName, great_circle_km
-from whyhere.prediction import Answer, ConceptContribution, Prediction, ReleaseCard, SurfaceCell
+from whyhere.prediction import (
+    Answer,
+    Assumptions,
+    ConceptContribution,
+    CountryShare,
+    HintWords,
+    Prediction,
+    ReleaseCard,
+    SurfaceCell,
+    UnitShare,
+)
 
 GOLDEN = Path(__file__).parent / "golden"
 UPDATE_GOLDEN = "WHYHERE_UPDATE_GOLDEN"
@@ -134,6 +144,12 @@ def card() -> ReleaseCard:
     )
 
 
+@pytest.fixture(scope="session", autouse=True)
+def named_areas(everything: list[Prediction]) -> None:
+    """Name every area once: names are kept, so that no property test is slow at its first example."""
+    assert all(answer.area.name for prediction in everything for answer in prediction.answers)
+
+
 @pytest.fixture(scope="session")
 def kauai() -> Prediction:
     return Prediction(
@@ -143,13 +159,17 @@ def kauai() -> Prediction:
         exif_gps=LatLon(22.1536, -159.6414),
         answers=(
             answer(
-                1, 22.0753, -159.319, PlaceName("Kapaa", "Hawaii", "United States", "US"), probability=0.214
+                1,
+                22.0753,
+                -159.319,
+                PlaceName("Kapaa", "Hawaii", "United States", "US", 1.2),
+                probability=0.214,
             ),
             answer(
                 2,
                 -17.535,
                 -149.5696,
-                PlaceName("Papeete", "Îles du Vent", "French Polynesia", "PF"),
+                PlaceName("Papeete", "Îles du Vent", "French Polynesia", "PF", 0.9),
                 probability=0.093,
             ),
             answer(
@@ -189,7 +209,12 @@ def fiji() -> Prediction:
         exif_gps=None,
         answers=(
             answer(
-                1, -16.78, 179.98, PlaceName("Labasa", "Northern", "Fiji", "FJ"), probability=0.41, seed=11
+                1,
+                -16.78,
+                179.98,
+                PlaceName("Labasa", "Northern", "Fiji", "FJ", 64.0),
+                probability=0.41,
+                seed=11,
             ),
             answer(
                 2,
@@ -200,11 +225,22 @@ def fiji() -> Prediction:
                 seed=12,
             ),
             answer(
-                3, -13.83, -171.76, PlaceName("Apia", "Tuamasaga", "Samoa", "WS"), probability=0.1, seed=13
+                3,
+                -13.83,
+                -171.76,
+                PlaceName("Apia", "Tuamasaga", "Samoa", "WS", 0.6),
+                probability=0.1,
+                seed=13,
             ),
         ),
         surface=surface([(-16.8, 179.9, 0.6, 250.0), (-13.8, -171.8, 0.2, 200.0)]),
         thumbnail=picture(320, 480, hue=40),
+        assumptions=Assumptions(None, HintWords("lagoons at qqzzy", ("lagoon",), ("at", "qqzzy")), 0.2),
+        countries=(
+            CountryShare("FJ", "Fiji", 0.45, (UnitShare("Northern", 0.4), UnitShare("Central", 0.05))),
+            CountryShare(None, "open sea", 0.25),
+            CountryShare("WS", "Samoa", 0.125, (UnitShare("Tuamasaga", 0.1),)),
+        ),
     )
 
 
@@ -270,6 +306,8 @@ def abstained() -> Prediction:
             [(50.0, 10.0, 0.2, 900.0), (35.0, 137.0, 0.1, 500.0), (-33.0, -60.0, 0.1, 700.0)], resolution=2
         ),
         thumbnail=picture(360, 360, hue=90),
+        assumptions=Assumptions("box -60,-90,60,160", None, 0.0005),
+        countries=(CountryShare("DE", "Germany", 0.0625), CountryShare("AR", "Argentina", 0.05)),
     )
 
 

@@ -34,7 +34,7 @@ def objects(schema):
 
 def test_the_schema_is_strict_and_every_field_is_required_and_described():
     found = list(objects(SCHEMA))
-    assert len(found) == 11
+    assert len(found) == 12
     for item in found:
         assert item["additionalProperties"] is False
         assert set(item["required"]) == set(item["properties"]) - {"other_concepts"}

@@ -2,22 +2,30 @@
 
 import dataclasses
 import unicodedata
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from whyhere.geo import LatLon, PlaceName
+from whyhere.geo import LatLon
+from whyhere.prediction import Assumptions, HintWords
+from whyhere.report import FORMATS, render
 from whyhere.report._text import (
+    assumption_texts,
+    chance_text,
     coordinates,
+    countries_text,
     decimals_for,
     exif_text,
+    headline,
     kilometres,
+    least_unlikely_text,
     percent,
-    place_text,
     printable,
     signed,
+    verdict,
 )
 
 ANY_TEXT = st.text(st.characters())  # lone surrogates and controls among them
@@ -93,11 +101,6 @@ def test_zero_has_no_sign():
     assert signed(-0.0001, 2) == signed(0.0, 2) == "0.00"
 
 
-def test_a_place_does_not_say_its_name_twice(kauai):
-    answer = dataclasses.replace(kauai.answers[0], place=PlaceName("Le Tampon", "Réunion", "Réunion", "RE"))
-    assert place_text(answer) == "Le Tampon, Réunion"
-
-
 def test_exif_position_is_compared_with_the_answers(kauai):
     assert exif_text(kauai) == "22.154, -159.641, 34 km from answer 1"
     elsewhere = dataclasses.replace(kauai, exif_gps=LatLon(-17.6, -149.5))
@@ -109,3 +112,62 @@ def test_exif_position_is_compared_with_the_answers(kauai):
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False, min_value=-1e9, max_value=1e9)))
 def test_decimals_stay_within_reason(values):
     assert 1 <= decimals_for(values) <= 6
+
+
+class TestVerdict:
+    """A headline is never bolder than the probability, and no two numbers contradict each other."""
+
+    @pytest.mark.parametrize(
+        ("probability", "lead"),
+        [(0.0, "Best guess"), (0.14, "Best guess"), (0.499, "Best guess"), (0.5, "Likely"), (1.0, "Likely")],
+    )
+    def test_likely_begins_at_one_half(self, kauai, probability, lead):
+        best = replace(kauai.answers[0], probability=probability, radius_km=262.0)
+        prediction = replace(kauai, answers=(best,))
+        assert verdict(prediction) == (lead, "Hawaii and around")
+        assert headline(prediction).endswith(f"Hawaii and around, {percent(probability)} within 262 km")
+
+    def test_an_area_stands_around_its_point(self, kauai):
+        assert headline(kauai) == "Best guess: around Hawaii, United States, 21 % within 200 km"
+
+    def test_nothing_is_named_where_nothing_stands_out(self, kauai, abstained):
+        assert verdict(abstained) == ("No place stands out", "")
+        assert headline(replace(kauai, answers=())) == "No answer."
+
+    def test_a_probability_that_only_the_region_makes_high_is_said_to_be_so(self, kauai):
+        hint = HintWords("at the beach", ("beach",), ("at", "the"))
+        assumed = replace(kauai, abstained=True, assumptions=Assumptions("Finland", hint, 0.013))
+        best = replace(assumed.answers[0], probability=0.42)
+        text = least_unlikely_text(replace(assumed, answers=(best,)))
+        assert text == (
+            "The photo alone gives the first place 1.3 %; "
+            "its 42 % holds only assuming Finland, given the hint beach."
+        )
+        assert chance_text(0.42, 262.0, Assumptions("Finland")) == "42 % within 262 km, assuming Finland"
+        assert assumption_texts(assumed.assumptions) == [
+            "Only inside: Finland. Probabilities assume that the photo was taken there.",
+            "Hint: at the beach (yours, not the photo's). Counted: beach; unknown: at, the.",
+        ]
+
+    def test_names_of_regions_may_be_hostile_and_of_any_length(self):
+        text = chance_text(0.5, 10.0, Assumptions("x\x1b[31m\u202e" + "y" * 5000))
+        assert "\x1b" not in text
+        assert "\u202e" not in text
+        assert len(text) < 120
+
+    def test_countries_and_the_rest_add_up_in_words(self, fiji, kauai):
+        assert countries_text(fiji) == "Fiji 45 %, open sea 25 %, Samoa 12 %, elsewhere 18 %"
+        assert countries_text(kauai) == ""
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_every_format_says_what_was_assumed(format, kauai, card):
+    hint = HintWords("at the lagoon", ("lagoon",), ("at", "the"))
+    assumed = replace(kauai, assumptions=Assumptions("Finland", hint, 0.013))
+    for predictions in ([assumed], [assumed, kauai]):
+        text = render(predictions, format, card=card, width=120)
+        assert "Finland" in text
+        assert "lagoon" in text
+        assert "base 0.1.0" in text
+        if format in ("table", "kml", "html"):
+            assert "assuming Finland, given the hint lagoon" in text

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from whyhere.explain._intervene import Change
 from whyhere.explain._plain import plain_fields
-from whyhere.geo import PlaceName
+from whyhere.geo import AreaName, PlaceName, area_name
 from whyhere.prediction import Answer, ConceptContribution, Prediction, shown_as
 from whyhere.reasons import Reasons, reasons_of
 
@@ -47,7 +47,7 @@ class PlaceParts:
     Attributes:
         lat: Latitude of the gallery point in degrees.
         lon: Longitude in degrees.
-        place: What it is called.
+        place: The town nearest to it, or what else the point itself is called.
         how: How the point was chosen: "answer" of the prediction, "nearest" to a position that was asked
             for, or "best in" a region that was asked for.
         asked: What was asked for, in words; None for the first answer.
@@ -72,6 +72,11 @@ class PlaceParts:
     score: float
     groups: tuple[GroupParts, ...]
     remainder: float
+
+    @property
+    def area(self) -> AreaName:
+        """What to call the place: a name that is no more precise than `radius_km`."""
+        return area_name(self.lat, self.lon, self.radius_km)
 
     @property
     def concepts(self) -> tuple[ConceptContribution, ...]:

@@ -7,5 +7,14 @@ from whyhere.gallery._bank import gallery_fingerprint, open_gallery
 from whyhere.gallery._gallery import Gallery
 from whyhere.gallery._land import empty_land
 from whyhere.gallery._neighbourhoods import Neighbourhoods
+from whyhere.gallery._units import PlaceUnits, open_units
 
-__all__ = ["Gallery", "Neighbourhoods", "empty_land", "gallery_fingerprint", "open_gallery"]
+__all__ = [
+    "Gallery",
+    "Neighbourhoods",
+    "PlaceUnits",
+    "empty_land",
+    "gallery_fingerprint",
+    "open_gallery",
+    "open_units",
+]

@@ -4,6 +4,7 @@ Imports nothing else of whyhere but `errors`. Importing it loads neither shapely
 functions that need them do.
 """
 
+from whyhere.geo._area_names import AreaName, area_name
 from whyhere.geo._basemap import Basemap, basemap
 from whyhere.geo._cells import (
     cell_area_km2,
@@ -17,6 +18,7 @@ from whyhere.geo._cells import (
 from whyhere.geo._countries import COASTAL_KM, Country, countries, country_codes, find_country
 from whyhere.geo._land_cells import land_cells, land_fingerprint, populated_cells
 from whyhere.geo._latlon import LatLon
+from whyhere.geo._packed import tables_fingerprint
 from whyhere.geo._place_name import PlaceName
 from whyhere.geo._places import place_name, place_names
 from whyhere.geo._position import POSITIONS, read_position
@@ -30,16 +32,19 @@ from whyhere.geo._sphere import (
     wrap_lon,
 )
 from whyhere.geo._towns import find_town
+from whyhere.geo._units import country_units
 
 __all__ = [
     "COASTAL_KM",
     "EARTH_RADIUS_KM",
     "POSITIONS",
+    "AreaName",
     "Basemap",
     "Country",
     "LatLon",
     "PlaceName",
     "Region",
+    "area_name",
     "basemap",
     "cell_area_km2",
     "cell_boundary",
@@ -50,6 +55,7 @@ __all__ = [
     "cells_of",
     "countries",
     "country_codes",
+    "country_units",
     "find_country",
     "find_town",
     "great_circle_km",
@@ -61,6 +67,7 @@ __all__ = [
     "place_names",
     "populated_cells",
     "read_position",
+    "tables_fingerprint",
     "unit_vectors",
     "vector_distance_km",
     "wrap_lon",

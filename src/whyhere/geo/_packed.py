@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
+from functools import cache
 from importlib import resources
 from typing import Any
 
@@ -22,6 +24,15 @@ def _bytes(name: str) -> bytes:
         return source.read_bytes()
     except FileNotFoundError as error:
         raise MissingFileError(f"{source} is missing from this installation; reinstall whyhere") from error
+
+
+@cache
+def tables_fingerprint() -> str:
+    """Return 64 hexadecimal digits that change whenever names, places or outlines do."""
+    digest = hashlib.sha256()
+    for name in ("places.npz", "outlines.npz", "countries.json"):
+        digest.update(hashlib.sha256(_bytes(name)).digest())
+    return digest.hexdigest()
 
 
 def arrays(name: str) -> dict[str, NDArray[Any]]:

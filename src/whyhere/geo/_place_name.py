@@ -14,14 +14,17 @@ class PlaceName:
         admin1: First-level administrative unit (state, province, region), or None.
         country: English country name, or None on the open sea.
         country_code: ISO 3166-1 alpha-2 code, or None on the open sea.
+        distance_km: How far the position lies from the town or city, or None where the name says it or there
+            is none.
     """
 
     name: str
     admin1: str | None
     country: str | None
     country_code: str | None
+    distance_km: float | None = None
 
-    def to_dict(self) -> dict[str, str | None]:
+    def to_dict(self) -> dict[str, str | float | None]:
         """Return the fields as a plain dictionary."""
         return asdict(self)
 

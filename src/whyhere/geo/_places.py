@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike
 from whyhere.geo._countries import checked_positions, countries, country_codes
 from whyhere.geo._gazetteer import Gazetteer, gazetteer
 from whyhere.geo._place_name import PlaceName
+from whyhere.geo._sphere import great_circle_km
 
 FAR_KM = 50.0
 """Beyond this a point is not called after its nearest place but by its distance from it."""
@@ -71,7 +72,8 @@ def _on_land(table: Gazetteer, lat: float, lon: float, code: str) -> PlaceName:
         return PlaceName(f"{km:,.0f} km from {_called(table, place)}", None, country.name, code)
     city = int(table.city[place])
     own = countries()[str(table.country[city])]  # differs from the outline's for a stray across the border
-    return PlaceName(table.name(city), table.admin1(city), own.name, own.code)
+    away = float(great_circle_km(lat, lon, table.lat[city], table.lon[city]))
+    return PlaceName(table.name(city), table.admin1(city), own.name, own.code, round(away, 1))
 
 
 def _called(table: Gazetteer, place: int) -> str:

@@ -4,6 +4,7 @@
 """
 
 from whyhere.ranking._config import RankingConfig
+from whyhere.ranking._countries import UnitIndex, country_shares
 from whyhere.ranking._gallery_softmax import gallery_softmax
 from whyhere.ranking._hint import HINT_STRENGTH, hint_log_prior
 from whyhere.ranking._places import COVERAGE, RankedPlace, rank_places
@@ -15,7 +16,9 @@ __all__ = [
     "CellIndex",
     "RankedPlace",
     "RankingConfig",
+    "UnitIndex",
     "cell_probabilities",
+    "country_shares",
     "gallery_softmax",
     "hint_log_prior",
     "rank_places",

@@ -10,11 +10,12 @@ import numpy as np
 from whyhere.explain import Explanation
 from whyhere.picture import Picture
 from whyhere.report._canvas import Item, Label, Shape, picture, rectangle
-from whyhere.report._text import UNCONFIRMED
+from whyhere.report._explain_words import place_called
+from whyhere.report._text import UNCONFIRMED, assumed, printable
 
 LISTED = 3
 """Concepts drawn a group; the others are drawn as one bar."""
-_WIDTH, _NAMES, _VALUES, _ROW, _TOP = 760, 230, 70, 18, 58
+_WIDTH, _NAMES, _VALUES, _ROW, _TOP = 760, 230, 70, 18, 74
 _FOR, _AGAINST, _SOFT, _INK = "#116f60", "#a84815", "#566068", "#1b2226"
 _FOR_PART, _AGAINST_PART = "#88b7af", "#d4a48a"  # half as strong, on white
 _HOW = "Right of the line speaks for it, left against it. A hypothesis, not proof."
@@ -32,7 +33,7 @@ class _Row:
 def chart(explanation: Explanation) -> Picture:
     """Draw why here, or why here rather than there where the explanation holds a contrast."""
     contrast = explanation.contrast
-    here = str(explanation.here.place)
+    here = place_called(explanation.here)
     if contrast is None:
         title = f"What the score of {here} is made of"
         groups = [
@@ -41,7 +42,7 @@ def chart(explanation: Explanation) -> Picture:
         ]
         remainder, score = explanation.here.remainder, explanation.here.score
     else:
-        title = f"{here} rather than {contrast.there.place}"
+        title = f"{here} rather than {place_called(contrast.there)}"
         groups = [
             (group.name, group.difference, [(c.shown_as, c.difference) for c in group.concepts])
             for group in contrast.groups
@@ -49,7 +50,9 @@ def chart(explanation: Explanation) -> Picture:
         remainder, score = contrast.remainder, contrast.score
     rows = [row for group in groups for row in _rows(*group)]
     rows += [_Row("unnamed remainder", remainder, "group"), _Row("sum", score, "sum")]
-    return _drawn(rows, title)
+    prediction = explanation.prediction
+    source = assumed(f"Release {printable(prediction.release)}", prediction.assumptions)
+    return _drawn(rows, title, source)
 
 
 def _rows(name: str, total: float, concepts: Sequence[tuple[str, float]]) -> list[_Row]:
@@ -66,7 +69,7 @@ def _rows(name: str, total: float, concepts: Sequence[tuple[str, float]]) -> lis
     return rows
 
 
-def _drawn(rows: Sequence[_Row], title: str) -> Picture:
+def _drawn(rows: Sequence[_Row], title: str, source: str) -> Picture:
     """Draw bars around one zero line; the remainder and the sum share the scale of the others."""
     lowest, highest = min(0.0, *(row.value for row in rows)), max(0.0, *(row.value for row in rows))
     span = (highest - lowest) or 1.0
@@ -76,6 +79,7 @@ def _drawn(rows: Sequence[_Row], title: str) -> Picture:
     items: list[Item] = [
         Label(12, 24, title, 15, colour=_INK, bold=True),
         Label(12, 42, _HOW, 12, colour=_SOFT),
+        Label(12, 58, source, 11, colour=_SOFT),
         Shape([np.array([(axis, _TOP - 6.0), (axis, height - 8)])], stroke="#999999", closed=False),
     ]
     for number, row in enumerate(rows):
@@ -93,5 +97,5 @@ def _drawn(rows: Sequence[_Row], title: str) -> Picture:
     if any(row.name.endswith("*") for row in rows):
         items.append(Label(12, height + 6, UNCONFIRMED, 11, colour=_SOFT))
         height += 18
-    words = f"{title}: {len(rows)} bars. {_HOW}"
+    words = f"{title}: {len(rows)} bars. {_HOW} {source}."
     return picture(items, width=_WIDTH, height=height, title=title, words=words)

@@ -20,9 +20,7 @@ from whyhere.report._explain_bars import (
     place_table,
 )
 from whyhere.report._explain_words import (
-    INSIDE,
     MODEL_ONLY,
-    chance_text,
     change_texts,
     chosen_text,
     effect_texts,
@@ -32,11 +30,25 @@ from whyhere.report._explain_words import (
     spot_text,
 )
 from whyhere.report._html import RESPONSIBLE
-from whyhere.report._html_photo import _legend, _shot
+from whyhere.report._html_photo import _legend, _shot, country_strip
 from whyhere.report._map_svg import Pin, shared_definitions, world_map
 from whyhere.report._page import page
 from whyhere.report._surface import classify
-from whyhere.report._text import HYPOTHESIS, NO_PLACE, exif_text, percent, place_text, printable, signed
+from whyhere.report._text import (
+    HYPOTHESIS,
+    NO_PLACE,
+    area_text,
+    assumed,
+    assumption_texts,
+    chance_text,
+    exif_text,
+    kilometres,
+    least_unlikely_text,
+    percent,
+    printable,
+    signed,
+    town_text,
+)
 
 _NOTES = (
     (
@@ -115,8 +127,8 @@ def _verdict(explanation: Explanation, here: PlaceParts) -> str:
     parts = [
         f'<p class="kicker">Explained: {escape(chosen_text(here))}</p>'
         f'<p class="best">{escape(town)}<small>{escape(rest)}</small></p>'
-        f'<p class="odds"><strong>{escape(chance_text(here))}</strong> of '
-        f'<span class="spot">{spot_text(here)}</span></p>'
+        f'<p class="odds"><strong>{escape(_chance(explanation, here))}</strong> at '
+        f'<span class="spot">{spot_text(here)}</span>; {escape(town_text(here.place))}</p>'
     ]
     concepts = here.concepts
     for label, chosen in (
@@ -126,17 +138,19 @@ def _verdict(explanation: Explanation, here: PlaceParts) -> str:
         if chosen:
             names = ", ".join(f"<b>{escape(printable(concept.shown_as))}</b>" for concept in chosen)
             parts.append(f'<p class="reason">{label}: {names}.</p>')
-    if explanation.prediction.abstained:
-        parts.append(f'<p class="abstained">{NO_PLACE} The places are only the least unlikely ones.</p>')
-    assumptions = explanation.prediction.assumptions
-    if assumptions.region is not None:
-        region = escape(printable(assumptions.region))
-        parts.append(f'<p class="reason">Only inside: {region}. {INSIDE}</p>')
-    if assumptions.hint is not None:
-        parts.append(f'<p class="reason">Your hint: {escape(printable(assumptions.hint.text))}.</p>')
+    prediction = explanation.prediction
+    if prediction.abstained:
+        worth = escape(least_unlikely_text(prediction))
+        parts.append(f'<p class="abstained">{NO_PLACE} {worth}</p>')
+    parts += [f'<p class="reason">{escape(text)}</p>' for text in assumption_texts(prediction.assumptions)]
+    parts.append(country_strip(prediction))
     if (gps := exif_text(explanation.prediction)) is not None:
         parts.append(f'<p class="gps"><span><strong>EXIF GPS</strong> {gps}. Not used to answer.</span></p>')
     return "".join(parts)
+
+
+def _chance(explanation: Explanation, parts: PlaceParts) -> str:
+    return chance_text(parts.probability, parts.radius_km, explanation.prediction.assumptions)
 
 
 def _map(explanation: Explanation, prediction: Prediction, id: str, caption: str) -> str:
@@ -150,7 +164,9 @@ def _map(explanation: Explanation, prediction: Prediction, id: str, caption: str
     pins += [Pin(label, place.lat, place.lon, None) for label, place in marked]
     surface = classify(prediction.surface)
     named = "; ".join(
-        f"{answer.rank}: {place_text(answer)}, {percent(answer.probability)}" for answer in prediction.answers
+        f"{answer.rank}: {area_text(answer)}, "
+        + chance_text(answer.probability, answer.radius_km, prediction.assumptions)
+        for answer in prediction.answers
     )
     chart = world_map(
         pins,
@@ -189,7 +205,7 @@ def _versus(explanation: Explanation, contrast: Contrast) -> str:
     )
     return (
         f'<section class="sheet" aria-labelledby="versus"><h2 id="versus">{escape(rather_text(here, there))}'
-        f'</h2><p class="facts"><span><b>{escape(chance_text(there))}</b></span>'
+        f'</h2><p class="facts"><span><b>{escape(_chance(explanation, there))}</b></span>'
         f'<span class="spot">{spot_text(there)}</span><span>{escape(chosen_text(there))}</span></p>'
         f"{table}</section>"
     )
@@ -219,12 +235,14 @@ def _answers(before: Prediction, after: Prediction) -> str:
             if rank < len(prediction.answers):
                 answer = prediction.answers[rank]
                 share = escape(percent(answer.probability))
-                cells += f'<td>{escape(place_text(answer))}</td><td class="share">{share}</td>'
+                within = f"<small>within {kilometres(answer.radius_km)}</small>"
+                cells += f'<td>{escape(area_text(answer))} {within}</td><td class="share">{share}</td>'
             else:
                 cells += "<td></td><td></td>"
         rows += f'<tr><th scope="row">{rank + 1}</th>{cells}</tr>'
     return (
-        '<table class="answers"><thead><tr><th scope="col">Answer</th>'
+        f'<table class="answers"><caption>{escape(assumed("Answers", before.assumptions))}</caption>'
+        '<thead><tr><th scope="col">Answer</th>'
         '<th scope="colgroup" colspan="2">Before</th><th scope="colgroup" colspan="2">After</th></tr></thead>'
         f"<tbody>{rows}</tbody></table>"
     )

@@ -10,13 +10,11 @@ from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 
 from whyhere.explain import Contrast, Explanation, Intervention, PlaceParts
-from whyhere.prediction import Answer
+from whyhere.prediction import Answer, Assumptions
 from whyhere.report._explain_words import (
-    INSIDE,
     MODEL_ONLY,
     STRENGTH,
     Line,
-    chance_text,
     change_texts,
     chosen_text,
     effect_texts,
@@ -32,14 +30,16 @@ from whyhere.report._explain_words import (
 from whyhere.report._table import _ASCII, _UNICODE, _ascii, _cells, _Table
 from whyhere.report._text import (
     HYPOTHESIS,
-    NO_PLACE,
     PLACE_NAMES,
     UNCONFIRMED,
+    area_text,
+    chance_text,
     exif_text,
+    kilometres,
     percent,
-    place_text,
     printable,
     signed,
+    town_text,
 )
 
 _MIN_WIDTH, _MAX_WIDTH = 40, 120
@@ -86,9 +86,11 @@ class _Page(_Table):
         """Print all of it."""
         self.masthead(explanation)
         decimals = explanation_decimals(explanation)
-        self.place(explanation.here, decimals)
+        self.place(explanation.here, decimals, explanation.prediction.assumptions)
         if explanation.contrast:
-            self.contrast(explanation.here, explanation.contrast, decimals)
+            self.contrast(
+                explanation.here, explanation.contrast, decimals, explanation.prediction.assumptions
+            )
         if explanation.intervention:
             self.intervention(explanation, explanation.intervention, decimals)
         self.console.print()
@@ -103,19 +105,14 @@ class _Page(_Table):
         name = self.shortened(printable(prediction.photo), self.width - len(release) - 3)
         self.ends((name, "bold"), (release, "dim"))
         self.line((self.look.rule * self.width, "dim"))
-        if prediction.abstained:
-            self.line((NO_PLACE, "bold yellow"), (" The places are only the least unlikely ones.", ""))
+        self.verdict(prediction)
         if (gps := exif_text(prediction)) is not None:
             self.line((f"EXIF GPS: {gps} (not used to answer)", ""))
-        if (region := prediction.assumptions.region) is not None:
-            self.line((f"Only inside: {printable(region)}. {INSIDE}", ""))
-        if (hint := prediction.assumptions.hint) is not None:
-            self.line((f"Hint: {printable(hint.text)} (yours, not the photo's)", ""))
 
-    def place(self, parts: PlaceParts, decimals: int) -> None:
+    def place(self, parts: PlaceParts, decimals: int, assumptions: Assumptions) -> None:
         """Print the sum that is the score of a place."""
-        self.title(f"Why {place_called(parts)}?", chance_text(parts))
-        self.paragraph(f"{spot_text(parts)}, {chosen_text(parts)}")
+        self.title(f"Why {place_called(parts)}?", "")
+        self.chance(parts, assumptions)
         self.console.print()
         lines = list(lines_of_place(parts, self.concepts))
         heads = ("strength", "score") if self.width >= _WIDE else ("score",)
@@ -128,11 +125,11 @@ class _Page(_Table):
         if "strength" in heads:
             self.paragraph(STRENGTH, "dim")
 
-    def contrast(self, here: PlaceParts, contrast: Contrast, decimals: int) -> None:
+    def contrast(self, here: PlaceParts, contrast: Contrast, decimals: int, assumptions: Assumptions) -> None:
         """Print the difference of two scores."""
         there = contrast.there
-        self.title(rather_text(here, there), chance_text(there))
-        self.paragraph(f"{spot_text(there)}, {chosen_text(there)}")
+        self.title(rather_text(here, there), "")
+        self.chance(there, assumptions)
         self.console.print()
         lines = list(lines_of_contrast(contrast, self.concepts))
         heads = ("here", "there", "difference") if self.width >= _WIDE else ("difference",)
@@ -142,6 +139,11 @@ class _Page(_Table):
             ("score", (here.score, there.score, contrast.score), "bold"),
         ):
             self.total(label, values[-len(heads) :], lines, heads, decimals, style=style)
+
+    def chance(self, parts: PlaceParts, assumptions: Assumptions) -> None:
+        """Print the probability of a place, and where it is."""
+        self.paragraph(chance_text(parts.probability, parts.radius_km, assumptions), "bold")
+        self.paragraph(f"{spot_text(parts)}, {chosen_text(parts)}; {town_text(parts.place)}")
 
     def intervention(self, explanation: Explanation, found: Intervention, decimals: int) -> None:
         """Print what was changed and how the answers move."""
@@ -155,6 +157,8 @@ class _Page(_Table):
         scores = f"{signed(before.score, decimals)} before, {signed(after.score, decimals)} after"
         self.paragraph(f"Score of {place_called(before)}: {scores}.")
         self.console.print()
+        if assumptions := explanation.prediction.assumptions:
+            self.paragraph(f"All {printable(str(assumptions))}:")
         self.answers(explanation.prediction.answers, found.after.answers)
 
     def answers(self, before: Sequence[Answer], after: Sequence[Answer]) -> None:
@@ -173,8 +177,8 @@ class _Page(_Table):
 
     def answer(self, answer: Answer, room: int) -> str:
         """Return place and probability of an answer in exactly `room` columns."""
-        share = percent(answer.probability)
-        name = self.shortened(place_text(answer), room - len(share) - 2, keep="start")
+        share = f"{percent(answer.probability)} within {kilometres(answer.radius_km)}"
+        name = self.shortened(area_text(answer), room - len(share) - 2, keep="start")
         return name + " " * (room - _cells(name) - len(share)) + share
 
     def title(self, left: str, right: str) -> None:

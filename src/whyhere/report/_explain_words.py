@@ -6,14 +6,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from whyhere.explain import Contrast, Explanation, Intervention, PlaceParts
-from whyhere.report._text import coordinates, decimals_for, kilometres, percent, printable
+from whyhere.report._text import area_text, assumed, coordinates, decimals_for, kilometres, percent, printable
 
 MODEL_ONLY = (
     "This shows what carried the score of the model, not what is true of the photo or the place: "
     "a concept speaks for a place or against it and proves nothing."
 )
 STRENGTH = "strength: what the model sees in the photo; 1 the strongest concept, below 0 less than usual"
-INSIDE = "Probabilities assume that the photo was taken there."
 CHANGES_LISTED = 6
 
 
@@ -84,15 +83,16 @@ def silent_groups(groups: int, lines: Iterable[Line]) -> int:
 
 
 def place_called(parts: PlaceParts) -> str:
-    """Return town, region and country of a place, safe to show."""
-    place = parts.place
-    named = (part for part in (place.name, place.admin1, place.country) if part)
-    return printable(", ".join(dict.fromkeys(named)))
+    """Return what to call a place, safe to show: the area that its radius spans.
+
+    A position or town that was asked for is no estimate and keeps its own name.
+    """
+    return printable(str(parts.place if parts.how == "nearest" else parts.area))
 
 
 def rather_text(here: PlaceParts, there: PlaceParts) -> str:
-    """Return "Why Kapaa rather than Suva, Central, Fiji?"."""
-    return f"Why {printable(here.place.name)} rather than {place_called(there)}?"
+    """Return "Why Hawaii, United States rather than Suva, Central, Fiji?"."""
+    return f"Why {place_called(here)} rather than {place_called(there)}?"
 
 
 def chosen_text(parts: PlaceParts) -> str:
@@ -106,11 +106,6 @@ def chosen_text(parts: PlaceParts) -> str:
     else:
         return rank
     return f"{text} ({rank})" if rank else text
-
-
-def chance_text(parts: PlaceParts) -> str:
-    """Return "5.0 % within 275 km"."""
-    return f"{percent(parts.probability)} within {kilometres(parts.radius_km)}"
 
 
 def spot_text(parts: PlaceParts) -> str:
@@ -162,7 +157,7 @@ def change_texts(found: Intervention) -> list[str]:
 def effect_texts(explanation: Explanation, found: Intervention) -> list[str]:
     """Say what the change does to the answers, in sentences."""
     before, after = explanation.prediction.answers[0], found.after.answers[0]
-    first, now = printable(str(before.place)), printable(str(after.place))
+    first, now = area_text(before), area_text(after)
     if not found.changes and not found.remainder_removed:
         return ["Nothing changes: the answers are the same to the last bit."]
     if found.total_variation == 0:
@@ -174,7 +169,11 @@ def effect_texts(explanation: Explanation, found: Intervention) -> list[str]:
     texts = [
         moved,
         f"Within {kilometres(found.radius_km)} of the first answer before: "
-        f"{percent(found.probability_before)} before, {percent(found.probability_after)} after.",
+        + assumed(
+            f"{percent(found.probability_before)} before, {percent(found.probability_after)} after",
+            explanation.prediction.assumptions,
+        )
+        + ".",
         f"{percent(found.total_variation)} of all probability moves elsewhere.",
     ]
     if explanation.prediction.abstained != found.after.abstained:

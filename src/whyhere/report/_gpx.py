@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from xml.sax.saxutils import escape, quoteattr
 
 from whyhere.prediction import Answer, Prediction, ReleaseCard
-from whyhere.report._rows import answer_lines
-from whyhere.report._text import HYPOTHESIS, NO_PLACE, map_link, percent, place_text, printable
+from whyhere.report._rows import answer_lines, answer_name, photo_lines
+from whyhere.report._text import HYPOTHESIS, map_link, printable
 
 _HEAD = """<?xml version="1.0" encoding="UTF-8"?>
 <gpx version="1.1" creator="whyhere" xmlns="http://www.topografix.com/GPX/1/1">
@@ -25,12 +25,11 @@ def stream_gpx(predictions: Iterable[Prediction], *, card: ReleaseCard, concepts
 
 
 def _waypoint(prediction: Prediction, answer: Answer, concepts: int) -> str:
-    lines = [printable(prediction.photo), *answer_lines(prediction, answer, concepts)]
-    if prediction.abstained:
-        lines.insert(1, f"{NO_PLACE} This is only one of the least unlikely ones.")
+    about, own = photo_lines(prediction), answer_lines(prediction, answer, concepts)
+    lines = [printable(prediction.photo), *about, *own, f"Release {printable(prediction.release)}"]
     return (
         f'<wpt lat="{answer.lat:.6f}" lon="{answer.lon:.6f}">\n'
-        f"<name>{escape(f'{answer.rank}. {place_text(answer)} ({percent(answer.probability)})')}</name>\n"
+        f"<name>{escape(answer_name(prediction, answer))}</name>\n"
         f"<desc>{escape(chr(10).join(lines))}</desc>\n"
         f"<link href={quoteattr(map_link(answer))}><text>OpenStreetMap</text></link>\n"
         f"<type>{'least unlikely' if prediction.abstained else 'answer'}</type>\n</wpt>\n"

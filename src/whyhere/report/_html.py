@@ -18,11 +18,14 @@ from whyhere.report._page import about, policy
 from whyhere.report._text import (
     HYPOTHESIS,
     NO_PLACE,
+    area_text,
+    assumed,
     exif_distance_km,
     kilometres,
+    least_unlikely_text,
     percent,
-    place_text,
     printable,
+    verdict,
 )
 
 RESPONSIBLE = (
@@ -98,12 +101,17 @@ def _overview(predictions: Sequence[Prediction]) -> str:
 
 
 def _overview_row(index: int, prediction: Prediction) -> str:
-    place, share, small = "No answer", "", []
+    place, share = "No answer", ""
+    small: list[str] = []
     if prediction.answers:
-        place = escape(place_text(prediction.answers[0]))
-        share = escape(percent(prediction.answers[0].probability))
+        best = prediction.answers[0]
+        place = escape(area_text(best))
+        share = escape(percent(best.probability))
+        small.append(escape(assumed(f"within {kilometres(best.radius_km)}", prediction.assumptions)))
     if prediction.abstained:
-        small.append(f"{NO_PLACE} This is only the least unlikely one.")
+        small.append(escape(f"{NO_PLACE} {least_unlikely_text(prediction)}"))
+    elif prediction.answers:
+        small.append(escape(verdict(prediction)[0]))
     if (km := exif_distance_km(prediction)) is not None:
         small.append(f"EXIF GPS is {kilometres(km)} away.")
     return (

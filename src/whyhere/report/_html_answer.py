@@ -13,14 +13,16 @@ from whyhere.report._reasons import absent_text, cautions, shared_concepts, unco
 from whyhere.report._surface import Surface
 from whyhere.report._svg import number
 from whyhere.report._text import (
+    area_text,
+    assumed,
     coordinates,
     kilometres,
     map_link,
     percent,
-    place_text,
     printable,
     score_decimals,
     signed,
+    town_text,
 )
 
 LISTED = 5
@@ -74,23 +76,24 @@ def answer_section(
     """
     answer = prediction.answers[position]
     id = f"{prefix}-a{answer.rank}"
-    town, _, rest = place_text(answer).partition(", ")
+    area, _, rest = area_text(answer).partition(", ")
+    within = assumed(f"within {kilometres(answer.radius_km)}", prediction.assumptions)
     chart = inset_map(
         pins,
         position,
         surface=surface,
         exif=prediction.exif_gps,
         id=f"{id}-map",
-        title=f"Map around {town}, with a circle of {kilometres(answer.radius_km)}",
+        title=f"Map around {area}, with a circle of {kilometres(answer.radius_km)}",
     )
     mark = " first" if answer.rank == 1 else ""
     return (
         f'<section class="answer{mark}" id="{id}" aria-labelledby="{id}-h"><h4 id="{id}-h">'
         f'<span class="disc-number">{answer.rank}</span>'
-        f"<span>{escape(town)} <small>{escape(rest)}</small></span></h4>"
-        f'<p class="facts"><span><b>{escape(percent(answer.probability))}</b> within '
-        f"{kilometres(answer.radius_km)}</span>"
+        f"<span>{escape(area)} <small>{escape(rest)}</small></span></h4>"
+        f'<p class="facts"><span><b>{escape(percent(answer.probability))}</b> {escape(within)}</span>'
         f'<span class="spot">{coordinates(answer.lat, answer.lon)}</span>'
+        f"<span>{escape(town_text(answer.place))}</span>"
         f'<a href="{escape(map_link(answer))}" rel="noopener noreferrer">OpenStreetMap</a></p>'
         f'<div class="evidence">{chart}{_table(prediction, answer, scale)}</div>{_equation(answer, scale)}'
         f"{_cautions(answer)}{_everything(answer, scale)}</section>"

@@ -12,13 +12,19 @@ from whyhere.report._reasons import cautions, listed_text
 from whyhere.report._surface import CLASSES, Surface, classify, density_text
 from whyhere.report._svg import number
 from whyhere.report._text import (
-    NO_PLACE,
+    COUNTRIES,
+    area_text,
+    assumed,
+    assumption_texts,
+    chance_text,
     coordinates,
+    countries_text,
     exif_text,
     kilometres,
+    least_unlikely_text,
     percent,
-    place_text,
     printable,
+    verdict,
 )
 
 
@@ -60,15 +66,16 @@ def _shot(prediction: Prediction, name: str) -> str:
 
 def _verdict(prediction: Prediction, index: int) -> str:
     parts = []
-    if prediction.abstained:
-        parts.append(
-            f'<p class="kicker">Abstained</p><p class="best">{NO_PLACE.removesuffix(".")}</p>'
-            '<p class="abstained">The places below are only the least unlikely ones.</p>'
-        )
-    elif prediction.answers:
-        parts.append(_best(prediction.answers[0]))
+    lead, area = verdict(prediction)
+    if area:
+        parts.append(_best(prediction, lead, area))
     else:
-        parts.append('<p class="best">No answer</p>')
+        kicker = '<p class="kicker">Abstained</p>' if prediction.abstained else ""
+        parts.append(f'{kicker}<p class="best">{lead}</p>')
+    if prediction.abstained:
+        parts.append(f'<p class="abstained">{escape(least_unlikely_text(prediction))}</p>')
+    parts += [f'<p class="reason">{escape(text)}</p>' for text in assumption_texts(prediction.assumptions)]
+    parts.append(country_strip(prediction))
     if prediction.answers:
         parts.append(_glance(prediction, index))
     if (gps := exif_text(prediction)) is not None:
@@ -80,14 +87,31 @@ def _verdict(prediction: Prediction, index: int) -> str:
     return "".join(parts)
 
 
-def _best(answer: Answer) -> str:
-    town, _, rest = place_text(answer).partition(", ")
-    kicker = "Most likely" if answer.place.country is None else "Most likely near"
+def _best(prediction: Prediction, lead: str, area: str) -> str:
+    answer = prediction.answers[0]
+    area, _, rest = area.partition(", ")
+    within = f"within {kilometres(answer.radius_km)} of"
+    spot = f'<span class="spot">{coordinates(answer.lat, answer.lon)}</span>'
     return (
-        f'<p class="kicker">{kicker}</p><p class="best">{escape(town)}<small>{escape(rest)}</small></p>'
-        f'<p class="odds"><strong>{escape(percent(answer.probability))}</strong> within '
-        f"{kilometres(answer.radius_km)} of "
-        f'<span class="spot">{coordinates(answer.lat, answer.lon)}</span></p>{_reason(answer)}'
+        f'<p class="kicker">{lead}</p><p class="best">{escape(area)}<small>{escape(rest)}</small></p>'
+        f'<p class="odds"><strong>{escape(percent(answer.probability))}</strong> {within} '
+        f"{spot}{escape(assumed('', prediction.assumptions))}</p>{_reason(answer)}"
+    )
+
+
+def country_strip(prediction: Prediction) -> str:
+    """Return the probability by country as one strip, with its parts named below; empty where unknown."""
+    if not (text := countries_text(prediction)):
+        return ""
+    start, bars = 0.0, ""
+    for row, country in enumerate(prediction.countries[:COUNTRIES]):
+        width = 100 * country.probability
+        bars += f'<rect class="n{row}" x="{number(start)}%" width="{number(width)}%" height="100%"/>'
+        start += width
+    return (
+        '<figure class="countries"><svg aria-hidden="true" focusable="false">'
+        f'<rect class="all" width="100%" height="100%"/>{bars}</svg>'
+        f"<figcaption>{escape(text)}</figcaption></figure>"
     )
 
 
@@ -107,7 +131,8 @@ def _glance(prediction: Prediction, index: int) -> str:
         mark = ' class="first"' if answer.rank == 1 else ""
         rows.append(
             f'<tr{mark}><td class="rank"><span class="disc-number">{answer.rank}</span></td>'
-            f'<th scope="row"><a href="#p{index}-a{answer.rank}">{escape(place_text(answer))}</a></th>'
+            f'<th scope="row"><a href="#p{index}-a{answer.rank}">{escape(area_text(answer))}</a>'
+            f" <small>within {kilometres(answer.radius_km)}</small></th>"
             f'<td class="track">{_meter(answer.probability, "part")}</td>'
             f'<td class="share">{escape(percent(answer.probability))}</td></tr>'
         )
@@ -116,7 +141,8 @@ def _glance(prediction: Prediction, index: int) -> str:
         f'<tr class="rest"><td class="rank"></td><th scope="row">anywhere else</th>'
         f'<td class="track">{_meter(rest, "other")}</td><td class="share">{escape(percent(rest))}</td></tr>'
     )
-    return f'<table class="glance" aria-label="Answers and their probability">{"".join(rows)}</table>'
+    label = escape(assumed("Answers and their probability", prediction.assumptions))
+    return f'<table class="glance"><caption>{label}</caption>{"".join(rows)}</table>'
 
 
 def _meter(share: float, kind: str) -> str:
@@ -130,7 +156,9 @@ def _meter(share: float, kind: str) -> str:
 
 def _world(prediction: Prediction, pins: list[Pin], surface: Surface | None, index: int) -> str:
     places = "; ".join(
-        f"{answer.rank}: {place_text(answer)}, {percent(answer.probability)}" for answer in prediction.answers
+        f"{answer.rank}: {area_text(answer)}, "
+        + chance_text(answer.probability, answer.radius_km, prediction.assumptions)
+        for answer in prediction.answers
     )
     chart = world_map(
         pins,

@@ -7,15 +7,13 @@ from xml.sax.saxutils import escape
 
 from whyhere.prediction import Answer, Prediction, ReleaseCard
 from whyhere.report._rings import Ring, circle_polygons
-from whyhere.report._rows import answer_fields, answer_lines
+from whyhere.report._rows import answer_fields, answer_lines, answer_name, photo_lines
 from whyhere.report._text import (
     HYPOTHESIS,
-    NO_PLACE,
     exif_text,
     kilometres,
     map_link,
     percent,
-    place_text,
     printable,
 )
 
@@ -53,8 +51,8 @@ def stream_kml(
 
 def _folder(prediction: Prediction, concepts: int, circles: bool, surface: bool) -> str:
     lines = ["<Folder>", f"<name>{escape(printable(prediction.photo))}</name>"]
-    if prediction.abstained:
-        lines.append(f"<description>{NO_PLACE}</description>")
+    if about := photo_lines(prediction):
+        lines.append(f"<description>{escape(chr(10).join(about))}</description>")
     for answer in prediction.answers:
         lines.append(_placemark(prediction, answer, concepts))
         if circles:
@@ -104,7 +102,7 @@ def _placemark(prediction: Prediction, answer: Answer, concepts: int) -> str:
     )
     return (
         "<Placemark>\n"
-        f"<name>{escape(f'{answer.rank}. {place_text(answer)} ({percent(answer.probability)})')}</name>\n"
+        f"<name>{escape(answer_name(prediction, answer))}</name>\n"
         f"<description>{escape(chr(10).join(description))}</description>\n"
         "<styleUrl>#answer</styleUrl>\n"
         f"<ExtendedData>\n{data}</ExtendedData>\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Iterable
 
 import numpy as np
@@ -12,6 +13,7 @@ from whyhere.prediction import ConceptContribution, Prediction, ReleaseCard
 from whyhere.report._canvas import Item, Label, picture
 from whyhere.report._explain_chart import chart
 from whyhere.report._explain_stream import stream_explanation
+from whyhere.report._explain_words import place_called
 from whyhere.report._map_panel import CellLayer, Frame, map_panel, panel_height
 from whyhere.report._stream import render
 from whyhere.report._surface import classify, density_text
@@ -19,17 +21,24 @@ from whyhere.report._text import (
     HYPOTHESIS,
     NO_PLACE,
     PLACE_NAMES,
+    area_text,
+    assumed,
+    assumption_texts,
+    chance_text,
     coordinates,
+    countries_text,
     decimals_for,
+    headline,
     kilometres,
-    percent,
-    place_text,
+    least_unlikely_text,
     printable,
     signed,
+    town_text,
 )
 from whyhere.report._world import WIDTH
 
 _NAMED = 3
+_LETTERS = 110  # of a line below a map, in bold
 _DENSITIES = ("#fbd88b", "#f8b862", "#f2954d", "#df6238", "#b4323c", "#701445")  # as in the report
 _SUFFIXES = {".txt": "table", ".htm": "html"} | {
     f".{name}": name for name in ("json", "jsonl", "csv", "geojson", "kml", "gpx", "html")
@@ -41,17 +50,14 @@ _SOFT = "#566068"
 def prediction_lines(prediction: Prediction) -> tuple[str, str, str]:
     """Return a prediction in three lines."""
     head = f"Prediction of {printable(prediction.photo)} by {printable(prediction.release)}"
-    assumed = str(prediction.assumptions)
-    head += f", {printable(assumed)}" if assumed else ""
     if not prediction.answers:
-        return head, "no answer", ""
+        return assumed(head, prediction.assumptions), "no answer", ""
     first = prediction.answers[0]
-    best = (
-        f"{place_text(first)}: {percent(first.probability)} within {kilometres(first.radius_km)} "
-        f"({coordinates(first.lat, first.lon)})"
-    )
+    best = headline(prediction)
     if prediction.abstained:
-        best = f"{NO_PLACE.rstrip('.').lower()}; least unlikely: {best}"
+        chance = chance_text(first.probability, first.radius_km, prediction.assumptions)
+        best = f"{NO_PLACE.rstrip('.').lower()}; least unlikely: {area_text(first)}, {chance}"
+    best += f" ({coordinates(first.lat, first.lon)}; {town_text(first.place)})"
     others = len(prediction.answers) - 1
     more = f"; {others} more answer{'s' if others > 1 else ''}" if others else ""
     reasons = first.reasons
@@ -61,16 +67,16 @@ def prediction_lines(prediction: Prediction) -> tuple[str, str, str]:
 def explanation_lines(explanation: Explanation) -> tuple[str, str, str]:
     """Return an explanation in three lines."""
     prediction, here = explanation.prediction, explanation.here
-    where = printable(str(here.place))
+    where = place_called(here)
     decimals = decimals_for(concept.contribution for concept in here.concepts)
     reasons = here.reasons
     head = f"Explanation of {printable(prediction.photo)} by {printable(prediction.release)}: why {where}?"
     named = _named(reasons.speaking[:_NAMED], reasons.against[:_NAMED])
     rest = f"unnamed remainder {signed(here.remainder, decimals)}"
     score = f"score {here.score:.{decimals}f}: {named}; {rest}"
-    said = [f"{percent(here.probability)} within {kilometres(here.radius_km)}"]
+    said = [chance_text(here.probability, here.radius_km, prediction.assumptions)]
     if explanation.contrast is not None:
-        there, gap = printable(str(explanation.contrast.there.place)), explanation.contrast.score
+        there, gap = place_called(explanation.contrast.there), explanation.contrast.score
         said.append(f"{signed(gap, decimals)} rather than {there}")
     if explanation.intervention is not None:
         said.append(
@@ -104,15 +110,16 @@ def prediction_picture(prediction: Prediction) -> Picture:
     caption = f"{name if len(name) <= 60 else '...' + name[-57:]} ({printable(prediction.release)})"
     items: list[Item] = map_panel(layer, Frame(), caption=caption, legend=legend if cells else (), pins=pins)
     y = panel_height() + 16.0
-    assumed = str(prediction.assumptions)
-    notes = [NO_PLACE + " These are only the least unlikely places."] if prediction.abstained else []
-    notes += [f"Probabilities {printable(assumed)}."] if assumed else []
-    for text in notes:
+    notes = [f"{NO_PLACE} {least_unlikely_text(prediction)}"] if prediction.abstained else []
+    notes += [] if prediction.abstained else [headline(prediction)]
+    notes += [f"Countries: {countries}"] if (countries := countries_text(prediction)) else []
+    notes += assumption_texts(prediction.assumptions)
+    for text in (line for note in notes for line in textwrap.wrap(note, _LETTERS)):
         items.append(Label(6.0, y, text, 13.0, bold=True))
         y += 19.0
     for answer in prediction.answers:
-        chance = f"{percent(answer.probability)} within {kilometres(answer.radius_km)}"
-        items.append(Label(6.0, y, f"{answer.rank}  {place_text(answer)}: {chance}", 13.0))
+        chance = chance_text(answer.probability, answer.radius_km, prediction.assumptions)
+        items.append(Label(6.0, y, f"{answer.rank}  {area_text(answer)}: {chance}", 13.0))
         y += 19.0
     items.append(Label(6.0, y, f"{HYPOTHESIS} {PLACE_NAMES} Map: Natural Earth.", 11.0, colour=_SOFT))
     words = "; ".join(prediction_lines(prediction))

@@ -12,22 +12,27 @@ from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from whyhere.prediction import Answer, ConceptContribution, Prediction
+from whyhere.prediction import Answer, Assumptions, ConceptContribution, Prediction
 from whyhere.report._reasons import absent_text, cautions, shared_concepts, unconfirmed_text
 from whyhere.report._text import (
     HYPOTHESIS,
     NO_PLACE,
     PLACE_NAMES,
     UNCONFIRMED,
+    area_text,
+    assumption_texts,
+    chance_text,
     coordinates,
+    countries_text,
     exif_text,
-    kilometres,
+    headline,
+    least_unlikely_text,
     map_link,
     percent,
-    place_text,
     printable,
     score_decimals,
     signed,
+    town_text,
 )
 
 if TYPE_CHECKING:
@@ -36,6 +41,7 @@ if TYPE_CHECKING:
 
 _MIN_WIDTH, _MAX_WIDTH = 40, 120
 _INDENT = 4
+_AREA_MIN = 24  # less room for the name of an area gives it a line of its own
 _LABEL = 9  # "against" and its gap
 _NAME_MAX = 30
 _BAR_MAX = 40
@@ -121,12 +127,9 @@ class _Table:
         name = self.shortened(printable(prediction.photo), self.width - len(release) - 3)
         self.ends((name, "bold"), (release, "dim"))
         self.line((self.look.rule * self.width, "dim"))
-        if prediction.abstained:
-            self.line((NO_PLACE, "bold yellow"), (" These are only the least unlikely places.", ""))
+        self.verdict(prediction)
         if (gps := exif_text(prediction)) is not None:
             self.line((f"EXIF GPS: {gps} (not used to answer)", ""))
-        if not prediction.answers:
-            self.line(("No answer.", ""))
         common = shared_concepts(prediction, self.concepts)
         told = {row[0].id for row in common}
         shown = [self.shown(answer, told) for answer in prediction.answers]
@@ -142,7 +145,7 @@ class _Table:
             self.paragraph(f"Speaks for all {count} places, the first with these numbers:")
             self.side("for", [row[0] for row in common], scale, "cyan")
         for answer, (supporting, opposing) in zip(prediction.answers, shown, strict=True):
-            self.heading(answer)
+            self.heading(answer, prediction.assumptions)
             self.side("for", supporting, scale, "cyan")
             self.side("against", opposing, scale, "magenta")
             self.folded(answer, decimals, silent=not (supporting or opposing or common))
@@ -170,18 +173,36 @@ class _Table:
         for text in cautions(reasons):
             self.paragraph(text, "yellow")
 
-    def heading(self, answer: Answer) -> None:
-        """Print rank and place with probability and radius, then the position."""
-        chance = f"{percent(answer.probability)} within {kilometres(answer.radius_km)}"
-        rank = f"{answer.rank:>2}  "
-        place = self.shortened(place_text(answer), self.width - len(rank) - len(chance) - 2, keep="start")
-        self.console.print()
-        self.ends((rank + place, "bold"), (chance, "bold"))
-        spot, link = " " * _INDENT + coordinates(answer.lat, answer.lon), map_link(answer)
-        if _cells(spot) + 2 + _cells(link) <= self.width:
-            self.ends((spot, ""), (link, "dim"))
+    def verdict(self, prediction: Prediction) -> None:
+        """Print what the evidence allows to say, by country too, and what was assumed."""
+        if prediction.abstained:
+            self.line((NO_PLACE, "bold yellow"), (f" {least_unlikely_text(prediction)}", ""))
         else:
-            self.line((spot, ""))
+            self.line((headline(prediction), "bold"))
+        if countries := countries_text(prediction):
+            self.line((f"Countries: {countries}", ""))
+        for text in assumption_texts(prediction.assumptions):
+            self.line((text, ""))
+
+    def heading(self, answer: Answer, assumptions: Assumptions) -> None:
+        """Print rank and area with probability, radius and what it assumes, then position and town."""
+        chance = chance_text(answer.probability, answer.radius_km, assumptions)
+        rank = f"{answer.rank:>2}  "
+        room = self.width - len(rank) - _cells(chance) - 2
+        self.console.print()
+        if room >= min(_cells(area_text(answer)), _AREA_MIN):
+            self.ends(
+                (rank + self.shortened(area_text(answer), room, keep="start"), "bold"), (chance, "bold")
+            )
+        else:
+            area = self.shortened(area_text(answer), self.width - len(rank), keep="start")
+            self.line((rank + area, "bold"))
+            self.paragraph(chance, "bold")
+        spot, link = f"{coordinates(answer.lat, answer.lon)}; {town_text(answer.place)}", map_link(answer)
+        if _INDENT + _cells(spot) + 2 + _cells(link) <= self.width:
+            self.ends((" " * _INDENT + spot, ""), (link, "dim"))
+        else:
+            self.paragraph(spot)
 
     def side(self, label: str, concepts: Sequence[ConceptContribution], scale: _Scale, style: str) -> None:
         """Print the concepts that speak for or against, one line each; the label on the first."""

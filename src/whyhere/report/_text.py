@@ -11,8 +11,8 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
-from whyhere.geo import great_circle_km
-from whyhere.prediction import Answer, ConceptContribution, Prediction
+from whyhere.geo import PlaceName, great_circle_km
+from whyhere.prediction import Answer, Assumptions, ConceptContribution, Prediction
 
 UNCONFIRMED = "* no open map confirms what this concept does in the model; see the model card."
 HYPOTHESIS = "Estimates are hypotheses to be checked, not proof of where a photo was taken."
@@ -105,11 +105,94 @@ def signed(value: float, decimals: int, *, minus: str = "-") -> str:
     return f"{'+' if rounded > 0 else minus}{abs(rounded):.{decimals}f}"
 
 
-def place_text(answer: Answer) -> str:
-    """Return town, region and country of an answer, safe to show."""
-    parts = (answer.place.name, answer.place.admin1, answer.place.country)
-    # A set that keeps its order: "Réunion, Réunion" says no more than "Réunion".
-    return printable(", ".join(dict.fromkeys(part for part in parts if part)))
+LIKELY = 0.5
+"""Least probability that is called likely."""
+
+
+def area_text(answer: Answer) -> str:
+    """Return the name of an answer that fits its radius, safe to show."""
+    return printable(str(answer.area))
+
+
+def chance_text(probability: float, radius_km: float, assumptions: Assumptions) -> str:
+    """Return "42 % within 262 km, assuming Finland": probability, radius and what they assume."""
+    return assumed(f"{percent(probability)} within {kilometres(radius_km)}", assumptions)
+
+
+def assumed(text: str, assumptions: Assumptions) -> str:
+    """Return a probability in words with what it assumes: "42 %, assuming Finland"."""
+    return f"{text}, {printable(str(assumptions))}" if assumptions else text
+
+
+def assumption_texts(assumptions: Assumptions) -> list[str]:
+    """Say in sentences what was assumed, and which words of a hint counted."""
+    texts = []
+    if assumptions.region is not None:
+        inside = printable(assumptions.region)
+        texts.append(f"Only inside: {inside}. Probabilities assume that the photo was taken there.")
+    if (hint := assumptions.hint) is not None:
+        counted = printable(", ".join(hint.counted))
+        unknown = f"; unknown: {printable(', '.join(hint.unknown))}" if hint.unknown else ""
+        texts.append(f"Hint: {printable(hint.text)} (yours, not the photo's). Counted: {counted}{unknown}.")
+    return texts
+
+
+def verdict(prediction: Prediction) -> tuple[str, str]:
+    """Say what the evidence allows: how firmly, and where; never bolder than the probability.
+
+    Returns:
+        "Likely", "Best guess" with an area, or "No place stands out" and "No answer" with nothing.
+    """
+    if not prediction.answers:
+        return "No answer", ""
+    if prediction.abstained:
+        return NO_PLACE.removesuffix("."), ""
+    best = prediction.answers[0]
+    area = area_text(best) if best.area.kind in ("around", "sea", "earth") else f"around {area_text(best)}"
+    return ("Likely" if best.probability >= LIKELY else "Best guess"), area
+
+
+def headline(prediction: Prediction) -> str:
+    """Return the verdict on a line: "Best guess: around southern Norway, 14 % within 262 km"."""
+    lead, area = verdict(prediction)
+    if not area:
+        return f"{lead}."
+    best = prediction.answers[0]
+    joined = f"{lead} {area}" if lead == "Likely" else f"{lead}: {area}"
+    return f"{joined}, {chance_text(best.probability, best.radius_km, prediction.assumptions)}"
+
+
+def least_unlikely_text(prediction: Prediction) -> str:
+    """Say what answers are worth of which none stands out, also where one of them has a high probability."""
+    assumptions = prediction.assumptions
+    if not assumptions or not prediction.answers or assumptions.unaided_probability is None:
+        return "These are only the least unlikely places."
+    best = percent(prediction.answers[0].probability)
+    return (
+        f"The photo alone gives the first place {percent(assumptions.unaided_probability)}; "
+        f"its {best} holds only {printable(str(assumptions))}."
+    )
+
+
+COUNTRIES = 5
+"""Countries named for people; the formats for machines name more."""
+
+
+def countries_text(prediction: Prediction) -> str:
+    """Return "Norway 31 %, Sweden 18 %, elsewhere 51 %"; empty where nothing is known of countries."""
+    listed = prediction.countries[:COUNTRIES]
+    if not listed:
+        return ""
+    rest = 1.0 - sum(country.probability for country in listed)
+    parts = [f"{printable(country.name)} {percent(country.probability)}" for country in listed]
+    return ", ".join([*parts, *([f"elsewhere {percent(rest)}"] if rest >= 0.0005 else [])])
+
+
+def town_text(place: PlaceName) -> str:
+    """Return "nearest town: Stavanger, 12 km", or what else the point itself is called."""
+    if place.distance_km is None:
+        return printable(place.name)
+    return f"nearest town: {printable(place.name)}, {kilometres(place.distance_km)}"
 
 
 def concepts_text(concepts: Iterable[ConceptContribution], decimals: int) -> str:
