@@ -14,6 +14,8 @@ import json
 from collections import Counter
 from pathlib import Path
 
+from whyhere.releases import record, resolve
+
 RELEASE = Path(__file__).resolve().parent.parent / "src" / "whyhere" / "releases" / "base"
 
 
@@ -28,6 +30,7 @@ def main() -> None:
     labels = json.loads(path.read_text(encoding="utf-8"))
     labels = [{**label, "evidence": evidence[label["id"]]} for label in labels]
     path.write_text(json.dumps(labels, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    record(resolve(RELEASE))
     print(dict(Counter(evidence.values())))
 
 

@@ -25,8 +25,9 @@ MAY_IMPORT = {
     "images": {"errors", "geo"},
     "encoders": {"errors", "geo", "images"},
     "_file_lock": set(),
+    "_checksums": {"_file_lock"},
     "_ranks": set(),
-    "gallery": {"errors", "geo", "encoders", "_file_lock"},
+    "gallery": {"errors", "geo", "encoders", "_checksums", "_file_lock"},
     "alignment": {"errors", "geo", "concepts", "encoders"},
     "ranking": {"errors", "_ranks", "geo", "gallery", "alignment", "prediction"},
     "explain": {
@@ -43,7 +44,17 @@ MAY_IMPORT = {
         "ranking",
     },
     "report": {"errors", "picture", "geo", "prediction", "reasons", "explain"},
-    "releases": {"errors", "_file_lock", "geo", "concepts", "prediction", "encoders", "gallery", "alignment"},
+    "releases": {
+        "errors",
+        "_checksums",
+        "_file_lock",
+        "geo",
+        "concepts",
+        "prediction",
+        "encoders",
+        "gallery",
+        "alignment",
+    },
 }
 # Results show and save themselves, as notebooks expect; what draws and writes them is loaded when asked.
 MAY_LOAD_WHEN_ASKED = {"prediction": {"picture", "report"}, "explain": {"report"}}

@@ -171,7 +171,7 @@ class Fetcher:
     def leftovers(self) -> list[str]:
         """Everything below home except finished assets, locks and empty directories."""
         found = [path.relative_to(self.home).as_posix() for path in self.home.rglob("*") if path.is_file()]
-        return [name for name in found if not name.startswith(("assets/tiny/", "locks/"))]
+        return [name for name in found if not name.startswith(("assets/tiny/", "locks/", ".checksums.json"))]
 
     def wait_for_children_to_end(self, process: subprocess.Popen[str]) -> bool:
         """Whether no process with our home in its environment is left, within a few seconds."""

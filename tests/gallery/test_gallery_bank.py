@@ -15,7 +15,7 @@ import pytest
 from whyhere.encoders._location import LocationEncoder
 from whyhere.errors import MissingFileError
 from whyhere.gallery import _bank as bank_module
-from whyhere.gallery import gallery_fingerprint, open_gallery
+from whyhere.gallery import bank_problem, gallery_fingerprint, open_gallery
 
 
 @pytest.fixture
@@ -154,15 +154,47 @@ def test_a_damaged_bank_is_built_again(coordinates, weights, cache, damage):
     assert leftovers(cache) == []
 
 
-def test_a_flipped_bit_is_found_on_request(coordinates, weights, cache):
+def flip(path, *places):
+    content = bytearray(path.read_bytes())
+    for place in places:
+        content[place] ^= 1
+    path.write_bytes(content)
+
+
+def test_a_flipped_bit_is_found_at_once_and_told(coordinates, weights, cache, capsys):
+    first, _ = opened(coordinates, weights, cache)
+    expected = first.embeddings.copy()
+    path = cache / first.fingerprint / "embeddings.npy"
+    status = path.stat()
+    flip(path, 200_001)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))  # copied back with its old time
+    again, calls = opened(coordinates, weights, cache)
+    assert calls
+    np.testing.assert_array_equal(again.embeddings, expected)
+    assert f"{path.parent} is damaged: the gallery is embedded again" in capsys.readouterr().err
+    assert opened(coordinates, weights, cache, verify=True)[1] == []
+
+
+def test_a_row_that_is_not_a_number_never_reaches_an_answer(coordinates, weights, cache):
     first, _ = opened(coordinates, weights, cache)
     path = cache / first.fingerprint / "embeddings.npy"
-    content = bytearray(path.read_bytes())
-    content[200_001] ^= 1
-    path.write_bytes(content)
-    assert opened(coordinates, weights, cache)[1] == []
-    assert opened(coordinates, weights, cache, verify=True)[1]
-    assert opened(coordinates, weights, cache, verify=True)[1] == []
+    rows = np.load(path)
+    rows[[17, 203]] = np.nan
+    np.save(path, rows)
+    again, calls = opened(coordinates, weights, cache)
+    assert calls
+    assert np.isfinite(again.embeddings).all()
+
+
+def test_what_only_the_disk_changed_is_found_on_request(coordinates, weights, cache, monkeypatch):
+    monkeypatch.setattr("whyhere._checksums._stamp", lambda path: [path.stat().st_size, 0, 0, 1])
+    first, _ = opened(coordinates, weights, cache)
+    path = cache / first.fingerprint / "embeddings.npy"
+    flip(path, 200_001)
+    assert opened(coordinates, weights, cache)[1] == []  # nothing of its file tells that it changed
+    assert "SHA-256" in bank_problem(path.parent, lambda done: None)
+    assert opened(coordinates, weights, cache)[1]  # and what was found then is not forgotten
+    assert bank_problem(path.parent, lambda done: None) is None
 
 
 def child(coordinates, weights, cache, *, before="", **kwargs):

@@ -55,7 +55,12 @@ def test_own_points_come_first_and_the_bank_keeps_the_others(
 
 def test_a_bank_that_lost_its_coordinates_is_mended(coarse, coordinates, weights, tmp_path):
     full = open_gallery(coordinates, weights, tmp_path, covers_land=True)
-    (tmp_path / full.fingerprint / "coordinates.npy").write_bytes(b"no array")
-    again = open_gallery(coordinates, weights, tmp_path, covers_land=True)
-    np.testing.assert_array_equal(again.lat, full.lat)
-    np.testing.assert_array_equal(again.embeddings, full.embeddings)
+    kept = tmp_path / full.fingerprint / "coordinates.npy"
+    moved = np.load(kept)
+    moved[-1] += 1  # a point that was added
+    for damage in (lambda: kept.write_bytes(b"no array"), lambda: np.save(kept, moved)):
+        damage()
+        again = open_gallery(coordinates, weights, tmp_path, covers_land=True)
+        np.testing.assert_array_equal(again.lat, full.lat)
+        np.testing.assert_array_equal(again.embeddings, full.embeddings)
+        np.testing.assert_array_equal(np.load(kept)[:, 0], full.lat)

@@ -297,6 +297,7 @@ def test_damage_is_repaired_by_the_next_fetch(fetcher: Fetcher) -> None:
     fetcher.run()
     damages = [
         lambda: (fetcher.asset / "weights.bin").write_bytes(b"short"),
+        lambda: (fetcher.asset / "weights.bin").write_bytes(bytes(600_000)),
         lambda: (fetcher.asset / "notes.txt").unlink(),
         lambda: (fetcher.asset / "manifest.json").write_text("{"),
         lambda: (fetcher.asset / "manifest.json").unlink(),

@@ -18,6 +18,7 @@ from whyhere import releases
 from whyhere.cli import _releases
 from whyhere.errors import MissingFileError, UsageError
 from whyhere.releases import ASSETS, Release
+from whyhere.releases._cached import computed
 
 FILES = {"clip-vit-b16": ASSETS["clip-vit-b16"].files, "geoclip": ASSETS["geoclip"].files}
 
@@ -134,6 +135,82 @@ def test_verify_finds_every_kind_of_damage(release: Release, home: Path) -> None
     assert "has 0 bytes" in str(problems["image_tower.onnx"])
 
 
+def test_a_download_that_changed_is_not_used_and_the_message_mends_it(release: Release, home: Path) -> None:
+    _pretend_fetched()
+    tower = home / "assets" / "clip-vit-b16" / "image_tower.weights"
+    whole = tower.read_bytes()
+    assert releases.asset_path("clip-vit-b16") == tower.parent
+    tower.write_bytes(bytes(len(whole)))
+    with pytest.raises(MissingFileError, match=r"tower\.weights has changed.*releases fetch base"):
+        releases.asset_path("clip-vit-b16")
+    tower.write_bytes(whole)
+    assert releases.asset_path("clip-vit-b16") == tower.parent
+
+
+def test_own_files_are_verified_once_they_are_recorded(release: Release) -> None:
+    _pretend_fetched()
+    out, err = _run("verify", str(release.directory))
+    assert f"present  {release.directory / 'model.safetensors'}" in out
+    assert f"verify {release.directory} --record" in err
+    assert "no recorded checksums" not in _run("verify", str(release.directory), "--record")[1]
+    releases.prepare_heads(release)
+    (release.directory / "MODEL_CARD.md").write_text("# edited")
+    releases.prepare_heads(release)
+    data = bytearray((release.directory / "model.safetensors").read_bytes())
+    data[-1] ^= 1
+    (release.directory / "model.safetensors").write_bytes(data)
+    with pytest.raises(MissingFileError, match=r"model\.safetensors has changed.*--record"):
+        releases.prepare_heads(release)
+    (check,) = [check for check in releases.verify(release) if check.problem]
+    assert check.path.name == "model.safetensors"
+    releases.record(release)
+    releases.prepare_heads(release)
+    (release.directory / "checksums.json").write_text("{")
+    with pytest.raises(MissingFileError, match=r"checksums\.json is damaged"):
+        releases.prepare_heads(release)
+
+
+@pytest.mark.parametrize("release", releases.known_releases(), ids=lambda release: release.name)
+def test_the_records_of_the_releases_that_come_with_whyhere_are_true(release: Release) -> None:
+    found = {
+        check.path.name: check for check in releases.verify(release) if check.path.parent == release.directory
+    }
+    assert {name for name, check in found.items() if check.problem or not check.recorded} == set(), (
+        f"run: whyhere releases verify {release.name} --record"
+    )
+
+
+def test_what_was_computed_is_made_again_where_it_is_damaged(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = []
+
+    def make(stage: Path) -> None:
+        made.append(stage)
+        (stage / "part").mkdir()
+        (stage / "part" / "numbers.bin").write_bytes(b"numbers")
+
+    folder = computed("heads", "abc", make)
+    assert computed("heads", "abc", make) == folder
+    assert len(made) == 1
+    assert capsys.readouterr().err == ""
+    for damage in (b"nambers", b"num", None):
+        file = folder / "part" / "numbers.bin"
+        file.unlink() if damage is None else file.write_bytes(damage)
+        assert computed("heads", "abc", make) == folder
+        assert (folder / "part" / "numbers.bin").read_bytes() == b"numbers"
+        assert "made again" in capsys.readouterr().err
+    assert list((home / "tmp").iterdir()) == []
+
+
+def test_what_a_killed_process_left_is_swept_by_the_next(home: Path) -> None:
+    left = home / "tmp" / "heads-abc@1-00000000"
+    left.mkdir(parents=True)
+    (left / "half").write_bytes(b"half")
+    computed("heads", "abc", lambda stage: None)
+    assert not left.exists()
+
+
 def test_verify_of_an_absent_asset(release: Release, home: Path) -> None:
     checks = {check.path: check.problem for check in releases.verify(release)}
     assert checks[home / "assets" / "geoclip"] == "not fetched"
@@ -201,7 +278,7 @@ def test_show_has_sources_licences_and_limits(release: Release) -> None:
 
 def test_verify_names_the_damaged_file_and_the_remedy(release: Release, home: Path) -> None:
     _pretend_fetched()
-    out, _ = _run("verify", str(release.directory))
+    out, _ = _run("verify", str(release.directory), "--record")
     assert out.count("ok  ") == 10
     damaged = home / "assets" / "geoclip" / "gallery.npy"
     damaged.write_bytes(b"?")

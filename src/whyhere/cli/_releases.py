@@ -141,24 +141,45 @@ def credits(name: Name = "base", as_json: AsJson = False) -> None:
 
 
 @app.command()
-def verify(name: Name = "base") -> None:
+def verify(
+    name: Name = "base",
+    record: Annotated[
+        bool, typer.Option("--record", help="First record its own files as they are: you changed them.")
+    ] = False,
+) -> None:
     """Read every file of a release and compare it with its recorded checksum."""
     from whyhere import releases
 
     release = releases.resolve(name)
+    if record:
+        releases.record(release)
     with _byte_progress() as progress:
         checks = releases.verify(release, progress=progress)
     for check in checks:
-        typer.echo(f"{'damaged' if check.problem else 'ok'}  {check.path}")
+        state = "damaged" if check.problem else "ok" if check.recorded else "present"
+        typer.echo(f"{state}  {check.path}")
+    if not all(check.recorded for check in checks):
+        _say(
+            f"{release.name} has no recorded checksums of its own files, so damage cannot be "
+            f"seen; where they are as they should be, run: whyhere releases verify {name} --record"
+        )
     bad = [check for check in checks if check.problem]
     if not bad:
         return
-    own = [check for check in bad if check.path.parent == release.directory]
+    own = [check for check in bad if check.path.is_relative_to(release.directory)]
     source = (
         "install whyhere again" if release.is_built_in else "copy the release again from where it came from"
     )
+    computed = [
+        check
+        for check in bad
+        if check not in own
+        and check.path.is_relative_to(releases.home())
+        and not check.path.is_relative_to(releases.assets_dir())
+    ]
     remedies = [source] if own else []
-    remedies += [f"run: whyhere releases fetch {name} --force"] if len(bad) > len(own) else []
+    remedies += [f"run: whyhere releases fetch {name} --force"] if len(bad) > len(own) + len(computed) else []
+    remedies += ["what is computed here is made again when it is next used"] if computed else []
     listed = "".join(f"  - {check.problem}\n" for check in bad)
     remedy = "; and ".join(remedies)
     raise MissingFileError(f"{release.name} is damaged or incomplete:\n{listed}Remedy: {remedy}")

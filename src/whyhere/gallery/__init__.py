@@ -3,7 +3,7 @@
 A gallery is embedded once and then memory-mapped, so that opening it costs nothing and processes share it.
 """
 
-from whyhere.gallery._bank import gallery_fingerprint, open_gallery
+from whyhere.gallery._bank import bank_problem, gallery_fingerprint, open_gallery
 from whyhere.gallery._gallery import Gallery
 from whyhere.gallery._land import empty_land
 from whyhere.gallery._neighbourhoods import Neighbourhoods
@@ -13,6 +13,7 @@ __all__ = [
     "Gallery",
     "Neighbourhoods",
     "PlaceUnits",
+    "bank_problem",
     "empty_land",
     "gallery_fingerprint",
     "open_gallery",

@@ -4,6 +4,7 @@
     <cache>/<fingerprint>/coordinates.npy  float64 [n, 2], where points were added to cover the land
     <cache>/<fingerprint>/manifest.json    what it was made from, its size and checksum
     <cache>/.lock                          held while a bank is built
+    <cache>/.checksums.json                remembers which files have been read in full, and found good
     <cache>/.<name>.partial                work in progress; what a killed build leaves, the next sweeps
 
 float32 rather than float16: half the bytes would cost 140 ms a query to widen again instead of 6 ms to read
@@ -26,6 +27,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from whyhere._checksums import MEMORY, file_problem, known_sha256, sha256_of
 from whyhere._file_lock import exclusive
 from whyhere.encoders import LocationEncoder
 from whyhere.errors import MissingFileError
@@ -66,8 +68,8 @@ def open_gallery(
         smoothing_km: Keep the embeddings of neighbourhoods of this scale instead of those of single places;
             see `Neighbourhoods`. 0 keeps single places.
         covers_land: Add points where the coordinates leave land empty; see `empty_land`. They come last.
-        verify: Read the whole bank and compare it with its checksum, rather than its size, header and a
-            sample of its rows.
+        verify: Read the whole bank and compare it with its checksum. Else that is done only where size, times
+            or inode of its file changed since it last was.
         progress: Called with places done and places in all while the gallery is embedded, first with 0.
 
     Raises:
@@ -76,22 +78,24 @@ def open_gallery(
     lat, lon = _read_coordinates(coordinates)
     own = len(lat)
 
-    def fingerprint_now() -> str:
+    def fingerprint_now(memory: Path | None) -> str:
         return gallery_fingerprint(
-            coordinates, encoder_weights, smoothing_km=smoothing_km, covers_land=covers_land
+            coordinates, encoder_weights, smoothing_km=smoothing_km, covers_land=covers_land, memory=memory
         )
 
-    fingerprint = fingerprint_now()
+    fingerprint = fingerprint_now(cache / MEMORY)
     folder = cache / fingerprint
     if covers_land:
         lat, lon = _filled(folder, lat, lon, progress or _silent)
-    embeddings = _open_bank(folder, len(lat), verify)
+    embeddings = _open_bank(folder, len(lat), verify, covers_land)
     if embeddings is None:
         try:
             cache.mkdir(parents=True, exist_ok=True)
             with exclusive(cache / ".lock", required=False) as alone:
-                embeddings = _open_bank(folder, len(lat), verify)
+                embeddings = _open_bank(folder, len(lat), verify, covers_land)
                 if embeddings is None:
+                    if folder.is_dir():
+                        print(f"whyhere: {folder} is damaged: the gallery is embedded again", file=sys.stderr)
                     if alone:
                         _sweep(cache)
                     told = progress or _silent
@@ -107,11 +111,11 @@ def open_gallery(
                         encoder,
                         lat,
                         lon,
-                        lambda: fingerprint_now() == fingerprint,
+                        lambda: fingerprint_now(None) == fingerprint,
                         told,
                         keep_coordinates=covers_land,
                     )
-                    embeddings = _open_bank(folder, len(lat), verify)
+                    embeddings = _open_bank(folder, len(lat), verify, covers_land)
         except OSError as error:
             need_mb = len(lat) * LocationEncoder.dim * _DTYPE.itemsize / 1e6
             raise MissingFileError(
@@ -125,10 +129,52 @@ def open_gallery(
     return Gallery(lat, lon, embeddings, fingerprint, added=len(lat) - own)
 
 
+def bank_problem(folder: Path, told: Callable[[int], None] | None = None) -> str | None:
+    """Tell what is wrong with the files of an embedded gallery; None where nothing is.
+
+    Args:
+        folder: The bank, named by its fingerprint.
+        told: Hears how many bytes are read; where given, all are read, and else those of files that changed.
+    """
+    recorded = _recorded(folder)
+    if not recorded:
+        return f"{folder / 'manifest.json'} is missing, damaged or that of another gallery"
+    memory = folder.parent / MEMORY
+    problems = [file_problem(folder / name, record, memory, told) for name, record in recorded.items()]
+    return next((problem for problem in problems if problem), None)
+
+
+def _recorded(folder: Path) -> dict[str, dict[str, Any]]:
+    """Return size and SHA-256 of the files of a bank as its manifest has them; nothing where it is damaged."""
+    try:
+        manifest: Any = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        if manifest["fingerprint"] != folder.name:
+            return {}
+        recorded = {"embeddings.npy": {"size": manifest["bytes"], "sha256": manifest["sha256"]}}
+        if "coordinates" in manifest:
+            kept = manifest["coordinates"]
+            recorded["coordinates.npy"] = {"size": kept["size"], "sha256": kept["sha256"]}
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return {}
+    return recorded
+
+
 def gallery_fingerprint(
-    coordinates: Path, encoder_weights: Path, *, smoothing_km: float = 0.0, covers_land: bool = False
+    coordinates: Path,
+    encoder_weights: Path,
+    *,
+    smoothing_km: float = 0.0,
+    covers_land: bool = False,
+    memory: Path | None = None,
 ) -> str:
     """Return 32 hexadecimal digits that change whenever the embeddings would: files, algorithm, format.
+
+    Args:
+        coordinates: As for `open_gallery`.
+        encoder_weights: As for `open_gallery`.
+        smoothing_km: As for `open_gallery`.
+        covers_land: As for `open_gallery`.
+        memory: File that remembers checksums; without it the files are read in full.
 
     Raises:
         MissingFileError: A file is missing or cannot be read.
@@ -140,8 +186,7 @@ def gallery_fingerprint(
         parts.append(empty_land_fingerprint())
     for path in (coordinates, encoder_weights):
         try:
-            with path.open("rb") as file:
-                parts.append(hashlib.file_digest(file, "sha256").hexdigest())
+            parts.append(sha256_of(path) if memory is None else known_sha256(path, memory))
         except OSError as error:
             raise MissingFileError(f"{path}: cannot be read ({error.strerror}); {_REMEDY}") from error
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
@@ -153,6 +198,9 @@ def _filled(
     """Return the coordinates with those of empty land after them: the bank's own copy, else found anew."""
     own = len(lat)
     try:
+        recorded = _recorded(folder).get("coordinates.npy")
+        if recorded is None or file_problem(folder / "coordinates.npy", recorded, folder.parent / MEMORY):
+            raise MissingFileError("no coordinates that can be trusted")
         points = _read_coordinates(folder / "coordinates.npy")
         if np.array_equal(points[0][:own], lat) and np.array_equal(points[1][:own], lon):
             return points
@@ -194,19 +242,15 @@ def _read_coordinates(path: Path) -> tuple[Float64Array, Float64Array]:
     return lat, lon
 
 
-def _open_bank(folder: Path, places: int, verify: bool) -> Float32Array | None:
+def _open_bank(folder: Path, places: int, verify: bool, covers_land: bool) -> Float32Array | None:
     """Map the bank, or return None where there is none that can be trusted."""
-    path = folder / "embeddings.npy"
+    if covers_land and "coordinates.npy" not in _recorded(folder):
+        return None
+    if bank_problem(folder, (lambda done: None) if verify else None):
+        return None
     try:
-        manifest: Any = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-        if manifest["fingerprint"] != folder.name or manifest["bytes"] != path.stat().st_size:
-            return None
-        mapped = np.load(path, mmap_mode="r", allow_pickle=False)
-        if verify:
-            with path.open("rb") as file:
-                if hashlib.file_digest(file, "sha256").hexdigest() != manifest["sha256"]:
-                    return None
-    except (OSError, ValueError, EOFError, KeyError, TypeError):
+        mapped = np.load(folder / "embeddings.npy", mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError):
         return None
     bank: Float32Array = np.asarray(mapped)
     if bank.dtype != _DTYPE or bank.shape != (places, LocationEncoder.dim) or not bank.flags.c_contiguous:
@@ -265,7 +309,7 @@ def _build(
             raise MissingFileError(
                 f"{folder}: coordinates or weights changed while they were read; try again"
             )
-        manifest = {
+        manifest: dict[str, Any] = {
             "format": _FORMAT,
             "fingerprint": folder.name,
             "encoder": LocationEncoder.algorithm,
@@ -273,6 +317,9 @@ def _build(
             "bytes": path.stat().st_size,
             "sha256": digest.hexdigest(),
         }
+        if keep_coordinates:
+            kept = stage / "coordinates.npy"
+            manifest["coordinates"] = {"size": kept.stat().st_size, "sha256": sha256_of(kept)}
         with (stage / "manifest.json").open("w", encoding="utf-8") as text:
             text.write(json.dumps(manifest, indent=2) + "\n")
             _flush(text.fileno(), text.flush)

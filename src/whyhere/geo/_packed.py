@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import zipfile
+import zlib
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -37,8 +39,13 @@ def tables_fingerprint() -> str:
 
 def arrays(name: str) -> dict[str, NDArray[Any]]:
     """Read all arrays of one `.npz` table."""
-    with np.load(io.BytesIO(_bytes(name)), allow_pickle=False) as table:
-        return {key: table[key] for key in table.files}
+    try:
+        with np.load(io.BytesIO(_bytes(name)), allow_pickle=False) as table:
+            return {key: table[key] for key in table.files}
+    except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, NotImplementedError) as error:
+        raise MissingFileError(
+            f"{name} of this installation is damaged ({error}); reinstall whyhere"
+        ) from error
 
 
 def document(name: str) -> Any:  # noqa: ANN401 - JSON has no narrower type

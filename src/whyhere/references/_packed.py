@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import tomllib
+import zipfile
+import zlib
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -26,8 +28,13 @@ def _bytes(name: str) -> bytes:
 @cache
 def grids() -> dict[str, NDArray[Any]]:
     """Read all packed rasters, once: row 0 at the north pole, column 0 at 180 degrees west."""
-    with np.load(io.BytesIO(_bytes("layers.npz")), allow_pickle=False) as table:
-        return {key: table[key] for key in table.files}
+    try:
+        with np.load(io.BytesIO(_bytes("layers.npz")), allow_pickle=False) as table:
+            return {key: table[key] for key in table.files}
+    except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, NotImplementedError) as error:
+        raise MissingFileError(
+            f"layers.npz of this installation is damaged ({error}); reinstall whyhere"
+        ) from error
 
 
 def rows(name: str) -> list[dict[str, str]]:

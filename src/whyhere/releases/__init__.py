@@ -26,7 +26,6 @@ from whyhere.releases._prepared import (
     wanted_engine,
 )
 from whyhere.releases._release import (
-    FileCheck,
     Release,
     asset_path,
     disk_bytes,
@@ -35,9 +34,9 @@ from whyhere.releases._release import (
     missing,
     remove,
     resolve,
-    verify,
 )
 from whyhere.releases._sources import Progress
+from whyhere.releases._verify import FileCheck, record, verify
 
 __all__ = [
     "ASSETS",
@@ -72,6 +71,7 @@ __all__ = [
     "prepare_heads",
     "read_config",
     "read_credits",
+    "record",
     "remove",
     "resolve",
     "verify",

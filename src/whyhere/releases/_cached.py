@@ -1,6 +1,6 @@
 """Directories in the cache that are computed here: complete or absent, named by what made them.
 
-What is deleted was made from assets, and is made again from them when it is needed.
+What is deleted or damaged was made from assets, and is made again from them when it is needed.
 """
 
 from __future__ import annotations
@@ -8,13 +8,16 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import sys
 import uuid
 from collections.abc import Callable
 from pathlib import Path
 
+from whyhere._checksums import seal, sealed_problems
+from whyhere._file_lock import exclusive
 from whyhere.errors import MissingFileError
 from whyhere.releases import _home
-from whyhere.releases._child import size_of
+from whyhere.releases._child import size_of, termination_unwinds
 
 
 def fingerprint_of(*parts: str) -> str:
@@ -23,38 +26,65 @@ def fingerprint_of(*parts: str) -> str:
 
 
 def computed(kind: str, fingerprint: str, make: Callable[[Path], None]) -> Path:
-    """Return the directory `kind`/`fingerprint` of the cache; make it where it is absent.
+    """Return the directory `kind`/`fingerprint` of the cache; make it where it is absent or damaged.
+
+    Of two processes one makes it and the other waits. What a killed one left, the next one sweeps up.
 
     Args:
         kind: Directory below the cache.
         fingerprint: Names everything the result depends on.
         make: Fills an empty directory. It is renamed into place when all is written, so that what is found
-            is complete; two processes may both make it, and then one result, the same as the other, stays.
+            is complete.
 
     Raises:
         MissingFileError: The cache cannot be written.
     """
-    final = _home.home() / kind / fingerprint
-    if final.is_dir():
+    root = _home.home()
+    final, name = root / kind / fingerprint, f"{kind}-{fingerprint}"
+    if _is_whole(final):
         return final
-    stage = _home.home() / "tmp" / f"{kind}-{fingerprint}@{os.getpid()}-{uuid.uuid4().hex[:8]}"
     try:
-        stage.mkdir(parents=True)
-        final.parent.mkdir(parents=True, exist_ok=True)
-        make(stage)
-        try:
-            stage.rename(final)
-        except OSError:
-            if not final.is_dir():  # else another process was quicker
-                raise
+        for folder in (root / "tmp", root / "locks", final.parent):
+            folder.mkdir(parents=True, exist_ok=True)
+        with termination_unwinds(), exclusive(root / "locks" / f"{name}.lock", required=False) as alone:
+            if _is_whole(final):
+                return final
+            if alone:
+                for leftover in (root / "tmp").glob(f"{name}@*"):
+                    shutil.rmtree(leftover, ignore_errors=True)
+            if final.is_dir():
+                print(f"whyhere: {final} is damaged or of another version: made again", file=sys.stderr)
+            stage = root / "tmp" / f"{name}@{os.getpid()}-{uuid.uuid4().hex[:8]}"
+            try:
+                stage.mkdir()
+                make(stage)
+                seal(stage)
+                _put_in_place(stage, final)
+            finally:
+                shutil.rmtree(stage, ignore_errors=True)
     except OSError as error:
         raise MissingFileError(
             f"{final} cannot be written: {error.strerror or error}. Remedy: make room or give write "
             "permission there, or set WHYHERE_HOME to another directory"
         ) from error
-    finally:
-        shutil.rmtree(stage, ignore_errors=True)
     return final
+
+
+def _is_whole(directory: Path) -> bool:
+    problems = sealed_problems(directory, _home.memory())
+    return problems is not None and not any(problems.values())
+
+
+def _put_in_place(stage: Path, final: Path) -> None:
+    old = stage.with_name(f"{stage.name}-old")
+    if final.is_dir():
+        final.rename(old)
+    try:
+        stage.rename(final)
+    except OSError:  # without locks another process may just have put its own there
+        if not final.is_dir():
+            raise
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def discard(directory: Path, *, asset: str) -> int:

@@ -12,9 +12,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from whyhere._checksums import sha256_of
 from whyhere.errors import MissingFileError
 from whyhere.releases._cached import computed, fingerprint_of
-from whyhere.releases._sources import sha256_of
 
 MODEL_TYPE = "geoclip-geolocation"
 BACKBONES = {"openai/clip-vit-large-patch14": "clip-vit-l14"}

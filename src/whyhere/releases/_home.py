@@ -14,6 +14,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from whyhere._checksums import MEMORY
+
 
 def home() -> Path:
     """Return the cache directory: `WHYHERE_HOME`, or where the system keeps caches. It need not exist."""
@@ -23,6 +25,11 @@ def home() -> Path:
     import platformdirs
 
     return platformdirs.user_cache_path("whyhere", appauthor=False)
+
+
+def memory() -> Path:
+    """Return the file that remembers which files of assets and releases have been read and found good."""
+    return home() / MEMORY
 
 
 def assets_dir() -> Path:

@@ -8,11 +8,12 @@ import shutil
 import sys
 from pathlib import Path
 
+from whyhere._checksums import sha256_of
 from whyhere.errors import MissingFileError
 from whyhere.releases import _home
 from whyhere.releases._assets import Asset, FolderSource
 from whyhere.releases._child import size_of
-from whyhere.releases._sources import Progress, SourceError, run_program, sha256_of
+from whyhere.releases._sources import Progress, SourceError, run_program
 
 # Run by a process of its own. `hf_hub_download` starts again from nothing where an earlier process was
 # interrupted; so its own request is made here, on a file that stays, for the bytes that are missing.

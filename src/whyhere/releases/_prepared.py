@@ -7,13 +7,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from whyhere._checksums import known_sha256
 from whyhere.errors import MissingFileError, UsageError
+from whyhere.releases import _home
 from whyhere.releases._cached import computed, fingerprint_of
 from whyhere.releases._convert import weights_kind
 from whyhere.releases._parts import ImageTowerConfig
 from whyhere.releases._release import Release, asset_path
-from whyhere.releases._sources import sha256_of
 from whyhere.releases._store import MANIFEST
+from whyhere.releases._verify import check_own_files
 
 if TYPE_CHECKING:
     from whyhere.concepts import Concept, ConceptBank
@@ -39,6 +41,7 @@ def prepare_heads(release: Release, *, progress: Callable[[int, int], None] | No
     Raises:
         MissingFileError: A file is missing or damaged, or a concept of the release is not in the bank.
     """
+    check_own_files(release)
     if release.config.image_head is None or release.config.text_tower is None:
         return release.directory / "model.safetensors"
     from whyhere.concepts import load_bank, read_labels
@@ -144,7 +147,7 @@ def _exported(directory: Path, tower: ImageTowerConfig) -> Path:
 def _identity(path: Path) -> str:
     """The checksum of a file: as its asset's manifest records it, else read.
 
-    A file of the user's own is read at every start (about a second for a gigabyte): no shorter sign is sure.
+    A file of the user's own is read when it changed (about a second for a gigabyte).
     """
     import json
 
@@ -155,7 +158,7 @@ def _identity(path: Path) -> str:
             return str(recorded["sha256"])
     if not path.is_file():
         raise MissingFileError(f"{path}: there is no such file; run `whyhere releases fetch geoclip-l14`")
-    return sha256_of(path)
+    return known_sha256(path, _home.memory())
 
 
 def _write_heads(

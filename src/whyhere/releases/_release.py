@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from whyhere.errors import MissingFileError, UsageError
 from whyhere.releases import _home, _store
@@ -74,23 +73,6 @@ class Release:
         return self.directory.parent == BUILT_IN
 
 
-@dataclass(frozen=True, slots=True)
-class FileCheck:
-    """What checking found about one file or directory.
-
-    Attributes:
-        path: The file or directory.
-        problem: What is wrong with it; None where it is good.
-    """
-
-    path: Path
-    problem: str | None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields as a plain dictionary."""
-        return {"path": str(self.path), "problem": self.problem}
-
-
 def known_releases() -> tuple[Release, ...]:
     """Return the releases that come with the package, sorted by name."""
     directories = sorted(path.parent for path in BUILT_IN.glob("*/config.json"))
@@ -124,7 +106,7 @@ def asset_path(name: str, *, assets: Mapping[str, Asset] = ASSETS) -> Path:
     """Return the directory of a fetched asset.
 
     It is complete, made from the source and by the recipe that this version of whyhere asks for, and its
-    files have their recorded sizes; `verify` also reads them.
+    files are those that were recorded: read in full where they changed since they last were.
 
     Args:
         name: Name of the asset.
@@ -133,7 +115,7 @@ def asset_path(name: str, *, assets: Mapping[str, Asset] = ASSETS) -> Path:
     Raises:
         MissingFileError: It must be fetched first.
     """
-    asset = _asset(name, assets)
+    asset = known_asset(name, assets)
     problem = _store.problem_of(asset)
     if problem is not None:
         users = [release.name for release in known_releases() if name in release.asset_names]
@@ -171,7 +153,7 @@ def fetch(
         UsageError: The release needs nothing that is made from a model folder.
     """
     release = release if isinstance(release, Release) else resolve(release)
-    wanted = [_asset(name, assets) for name in release.asset_names]
+    wanted = [known_asset(name, assets) for name in release.asset_names]
     if (folder is not None or weights is not None) and not any(asset.folder for asset in wanted):
         raise UsageError(f"{release.name} is not made from a model folder: leave out --from and --weights")
     told = progress or (lambda task, done, total: None)
@@ -184,31 +166,13 @@ def fetch(
 
 def missing(release: Release, *, assets: Mapping[str, Asset] = ASSETS) -> dict[str, str]:
     """Return what keeps the assets of a release from being used, by asset; empty where all are ready."""
-    problems = {name: _store.problem_of(_asset(name, assets)) for name in release.asset_names}
+    problems = {name: _store.problem_of(known_asset(name, assets)) for name in release.asset_names}
     return {name: problem for name, problem in problems.items() if problem is not None}
-
-
-def verify(
-    release: Release, *, progress: Progress | None = None, assets: Mapping[str, Asset] = ASSETS
-) -> tuple[FileCheck, ...]:
-    """Read every file of a release and of its assets and compare it with its recorded checksum.
-
-    The release's own files have no recorded checksums; they must be there, and the weights must open.
-    """
-    checks = [
-        FileCheck(release.directory / name, _own_problem(release.directory / name))
-        for name in release.own_files
-    ]
-    told = progress or (lambda task, done, total: None)
-    for name in release.asset_names:
-        found = _store.check_files(_asset(name, assets), told)
-        checks += [FileCheck(path, problem) for path, problem in found.items()]
-    return tuple(checks)
 
 
 def disk_bytes(release: Release, *, assets: Mapping[str, Asset] = ASSETS) -> int:
     """Return how many bytes the fetched assets of a release take."""
-    return sum(size_of(_store.directory_of(_asset(name, assets))) for name in release.asset_names)
+    return sum(size_of(_store.directory_of(known_asset(name, assets))) for name in release.asset_names)
 
 
 def remove(
@@ -236,7 +200,7 @@ def remove(
     keepers = known_releases() if others is None else others
     kept = {name for other in keepers if other.directory != release.directory for name in other.asset_names}
     doomed = [name for name in release.asset_names if name not in kept]
-    freed = sum(_store.delete(_asset(name, assets)) for name in doomed)
+    freed = sum(_store.delete(known_asset(name, assets)) for name in doomed)
     encoder = release.config.location_encoder_asset
     if encoder and (encoder in doomed or release.config.gallery_asset in doomed):
         freed += discard(_home.galleries_dir(), asset=encoder)
@@ -255,24 +219,11 @@ def _load(directory: Path) -> Release:
     return Release(config.name, directory, config)
 
 
-def _asset(name: str, assets: Mapping[str, Asset]) -> Asset:
+def known_asset(name: str, assets: Mapping[str, Asset]) -> Asset:
+    """Return an asset; whyhere may be too old for it."""
     if name not in assets:
         raise MissingFileError(
             f"a release asks for the asset {name!r}, which this version of whyhere does not know "
             f"(it knows {', '.join(assets)}): install the version of whyhere that the release asks for"
         )
     return assets[name]
-
-
-def _own_problem(path: Path) -> str | None:
-    if not path.is_file():
-        return f"{path} is missing"
-    if path.suffix == ".safetensors":
-        from safetensors import SafetensorError, safe_open
-
-        try:
-            with safe_open(path, framework="numpy") as tensors:
-                tensors.keys()
-        except (SafetensorError, OSError) as error:
-            return f"{path} cannot be read: {error}"
-    return None

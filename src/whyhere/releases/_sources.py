@@ -18,6 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
+from whyhere._checksums import sha256_of
 from whyhere.releases._assets import HubSource, Member, WheelSource
 from whyhere.releases._child import run_child, size_of
 
@@ -123,17 +124,6 @@ def from_hub(source: HubSource, scratch: Path, progress: Progress) -> Path:
     if found != source.sha256:
         raise SourceError(_mismatch(f"{source.repo}/{source.file}", source.sha256, found))
     return file
-
-
-def sha256_of(path: Path, told: Callable[[int], None] = lambda done: None) -> str:
-    """Return the hexadecimal SHA-256 of a file; `told` hears how many bytes are done."""
-    digest, done = hashlib.sha256(), 0
-    with path.open("rb") as stream:
-        while chunk := stream.read(_CHUNK):
-            digest.update(chunk)
-            done += len(chunk)
-            told(done)
-    return digest.hexdigest()
 
 
 def _requirements(source: WheelSource, scratch: Path) -> Path:

@@ -15,13 +15,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from whyhere._checksums import file_problem, sha256_of
 from whyhere._file_lock import exclusive
 from whyhere.errors import MissingFileError
 from whyhere.releases import _home
 from whyhere.releases._assets import Asset
 from whyhere.releases._build import build
 from whyhere.releases._child import size_of, termination_unwinds
-from whyhere.releases._sources import Progress, sha256_of
+from whyhere.releases._sources import Progress
 
 MANIFEST = "manifest.json"
 
@@ -32,7 +33,7 @@ def directory_of(asset: Asset) -> Path:
 
 
 def problem_of(asset: Asset) -> str | None:
-    """Tell what keeps the asset from being used, without reading whole files; None where nothing does."""
+    """Tell what keeps the asset from being used, reading files only where they changed; None if nothing."""
     directory = directory_of(asset)
     try:
         directory.stat()
@@ -46,7 +47,7 @@ def problem_of(asset: Asset) -> str | None:
     if not _is_current(asset, manifest):
         return "made by another version of whyhere"
     for name, recorded in manifest["files"].items():
-        problem = _file_problem(directory / name, recorded, None)
+        problem = file_problem(directory / name, recorded, _home.memory())
         if problem:
             return problem
     return None
@@ -63,10 +64,14 @@ def check_files(asset: Asset, progress: Progress) -> dict[Path, str | None]:
     manifest = read_manifest(directory)
     if manifest is None or not _is_current(asset, manifest):
         return {directory: problem_of(asset)}
-    return {
-        directory / name: _file_problem(directory / name, recorded, progress)
-        for name, recorded in manifest["files"].items()
-    }
+    found = {}
+    for name, recorded in manifest["files"].items():
+
+        def told(done: int, name: str = name, size: int = recorded["size"]) -> None:
+            progress(f"checking {name}", done, size)
+
+        found[directory / name] = file_problem(directory / name, recorded, _home.memory(), told)
+    return found
 
 
 def read_manifest(directory: Path) -> dict[str, Any] | None:
@@ -225,26 +230,6 @@ def _is_current(asset: Asset, manifest: dict[str, Any]) -> bool:
     )
     same_files = set(asset.files) <= manifest["files"].keys()
     return same_source and same_files and manifest.get("recipe") == asset.recipe
-
-
-def _file_problem(path: Path, recorded: dict[str, Any], progress: Progress | None) -> str | None:
-    """Compare a file with its record, by size and, where `progress` is given, by checksum."""
-    try:
-        size = path.stat().st_size
-        if size != recorded["size"]:
-            return f"{path} has {size} bytes instead of {recorded['size']}"
-        if progress is None:
-            return None
-
-        def told(done: int) -> None:
-            progress(f"checking {path.name}", done, size)
-
-        same = sha256_of(path, told) == recorded["sha256"]
-    except FileNotFoundError:
-        return f"{path} is missing"
-    except OSError as error:
-        return f"{path} cannot be read: {error.strerror}"
-    return None if same else f"{path} has changed: its SHA-256 is not the recorded one"
 
 
 @contextmanager

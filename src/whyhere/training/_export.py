@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from whyhere._checksums import seal
 from whyhere.alignment import ConceptAlignment
 from whyhere.concepts import ConceptLabel
 from whyhere.releases import Release, ReleaseConfig
@@ -121,7 +122,10 @@ def write_release(
         },
         "training": config.to_dict(),
     }
-    write_atomically(out / "config.json", _json(content))
+    data = _json(content)
+    decisive = ("model.safetensors", "concepts.json", "location_encoder.safetensors")
+    seal(out, decisive, coming={"config.json": data})
+    write_atomically(out / "config.json", data)
 
 
 def _part(start: Release, name: str) -> dict[str, Any]:

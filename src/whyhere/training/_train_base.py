@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from whyhere._checksums import seal
 from whyhere.alignment import PhotoCodeAlignment
 from whyhere.concepts import ConceptLabel, LandmarkLabel, load_bank, load_directions
 from whyhere.errors import UsageError
@@ -167,7 +168,10 @@ def _write(
         "radius_km": RADIUS_KM,
         "abstain_below": round(abstain_below, 4),
     }
-    write_atomically(out / "config.json", _json(config))
+    data = _json(config)
+    decisive = ("model.safetensors", "concepts.json", "landmarks.json")
+    seal(out, decisive, coming={"config.json": data})
+    write_atomically(out / "config.json", data)
 
 
 def landmarks_json(landmarks: Sequence[LandmarkLabel]) -> bytes:
