@@ -145,7 +145,7 @@ def bank_problem(folder: Path, told: Callable[[int], None] | None = None) -> str
 
 
 def _recorded(folder: Path) -> dict[str, dict[str, Any]]:
-    """Return size and SHA-256 of the files of a bank as its manifest has them; nothing where it is damaged."""
+    """Return size and SHA-256 of the files of a bank by its manifest; nothing where that is damaged."""
     try:
         manifest: Any = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
         if manifest["fingerprint"] != folder.name:
