@@ -16,7 +16,7 @@ from whyhere.geo import country_units, tables_fingerprint
 
 Unit = tuple[str | None, str | None]
 
-_VERSION = 1
+_VERSION = 2
 """Changes whenever other units would be found for the same places and tables."""
 
 
@@ -57,11 +57,15 @@ def open_units(lat: NDArray[np.float64], lon: NDArray[np.float64], folder: Path)
     if (kept := _read(path, len(lat))) is not None:
         return kept
     found = PlaceUnits.of(lat, lon)
+    for left in folder.glob(".*.partial"):  # by a process that was killed
+        left.unlink(missing_ok=True)
     stage = folder / f".{uuid.uuid4().hex}.partial"
     with suppress(OSError):
         try:
-            value = {"units": found.units, "of_place": found.of_place.tolist()}
-            stage.write_text(json.dumps(value, separators=(",", ":")), encoding="utf-8")
+            text = json.dumps(
+                {"units": found.units, "of_place": found.of_place.tolist()}, separators=(",", ":")
+            )
+            stage.write_text(f"{_check(text)}\n{text}", encoding="utf-8")
             stage.replace(path)
         finally:
             stage.unlink(missing_ok=True)
@@ -71,10 +75,17 @@ def open_units(lat: NDArray[np.float64], lon: NDArray[np.float64], folder: Path)
 def _read(path: Path, places: int) -> PlaceUnits | None:
     """Read what `open_units` kept, or return None where there is nothing that can be used."""
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        check, _, text = path.read_text(encoding="utf-8").partition("\n")
+        if check != _check(text):
+            return None
+        value = json.loads(text)
         units = tuple((code, name) for code, name in value["units"])
         of_place = np.array(value["of_place"], np.intp)
     except (OSError, ValueError, KeyError, TypeError):
         return None
     fits = of_place.shape == (places,) and (of_place >= 0).all() and (of_place < len(units)).all()
     return PlaceUnits(units, of_place) if fits else None
+
+
+def _check(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
