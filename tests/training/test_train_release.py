@@ -74,6 +74,11 @@ def test_photos_become_a_release_that_locates(tiny, tmp_path):
         assert answer.remainder != 0
     card = (tmp_path / "mine" / "MODEL_CARD.md").read_text()
     assert "3 bad rows" in card
+    assert report.facts.check is not None
+    assert "Against tiny 1.0, on the same" in card
+    assert report.facts.check.sentence.startswith("On the same")
+    assert release.config.ranking["background"] == report.facts.check.ranking.background
+    assert {concept.evidence for concept in prediction.answers[0].concepts} == {"untested"}
     assert "c0" in card
     assert 'contrast_space = "both"' in card
 

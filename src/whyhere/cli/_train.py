@@ -82,6 +82,8 @@ def train(
             on_problems=lambda table: _report_problems(table, release),
         )
     if first:
+        if report.facts.check:
+            print(report.facts.check.sentence, file=sys.stderr)
         print(f"{report.facts.accuracy}\nRelease: {report.release}", file=sys.stderr)
 
 

@@ -6,7 +6,7 @@ A gallery has many points where many photos are taken. A softmax over its points
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,14 +26,18 @@ class CellIndex:
         area_km2: Area of every cell, shape (m,).
         directions: Unit vectors of the points, float64, shape (n, 3).
         prior_km2: What every cell weighs before the photo is looked at, shape (m,): its area, less where the
-            gallery was only filled.
+            gallery was only filled; the area by default.
     """
 
     cells: NDArray[np.uint64]
     cell_of_point: NDArray[np.intp]
     area_km2: NDArray[np.float64]
     directions: NDArray[np.float64]
-    prior_km2: NDArray[np.float64]
+    prior_km2: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+
+    def __post_init__(self) -> None:
+        if len(self.prior_km2) != len(self.area_km2):
+            object.__setattr__(self, "prior_km2", self.area_km2)
 
     @classmethod
     def build(

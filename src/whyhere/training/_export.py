@@ -15,6 +15,7 @@ from whyhere._checksums import seal
 from whyhere.alignment import ConceptAlignment
 from whyhere.concepts import ConceptLabel
 from whyhere.releases import Release, ReleaseConfig
+from whyhere.training._check import HeldOutCheck, ranking_section
 from whyhere.training._config import TrainConfig
 from whyhere.training._features import write_atomically
 
@@ -32,6 +33,7 @@ class TrainingFacts:
         at_start: Validation figures before training.
         at_best: Validation figures of the weights kept.
         calibrated: Whether the temperature was fitted on the validation photos.
+        check: What the held-out photos say of answers; None where the release was not calibrated.
     """
 
     photos: int
@@ -42,6 +44,7 @@ class TrainingFacts:
     at_start: Mapping[str, float]
     at_best: Mapping[str, float]
     calibrated: bool
+    check: HeldOutCheck | None = None
 
     @property
     def accuracy(self) -> str:
@@ -89,7 +92,9 @@ def write_release(
         head = asdict(getattr(alignment, side))
         tensors |= {f"{side}.{name}": tensor for name, tensor in head.items()}
     write_atomically(out / "model.safetensors", save(tensors))
-    write_atomically(out / "concepts.json", _json([label.to_dict() for label in labels]))
+    # Nobody has asked yet whether open maps confirm what these columns have become.
+    untested = [{**label.to_dict(), "evidence": "untested"} for label in labels]
+    write_atomically(out / "concepts.json", _json(untested))
     if location_encoder is not None:
         write_atomically(out / "location_encoder.safetensors", save(dict(location_encoder)))
     write_atomically(out / "MODEL_CARD.md", _card(out.name, alignment, config, start.config, facts).encode())
@@ -110,7 +115,9 @@ def write_release(
             "normalise": alignment.normalise,
             "concept_ids": list(alignment.concept_ids),
         },
-        "ranking": {**geometry, "temperature": temperature, "abstain_below": 0.0},
+        "ranking": ranking_section(facts.check.ranking)
+        if facts.check
+        else {**geometry, "temperature": temperature, "abstain_below": 0.0},
         "card": {
             "summary": _summary(config, start.config, facts),
             "accuracy": facts.accuracy,
@@ -184,6 +191,7 @@ def _card(
         "|---|---|---|",
         *(f"| {key} | {facts.at_start[key]:.4g} | {value:.4g} |" for key, value in facts.at_best.items()),
         "",
+        *(facts.check.lines() if facts.check else ()),
         "## Concepts",
         "",
         f"{len(alignment.concept_ids)} concepts for {alignment.directions.shape[0]} dimensions. "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -22,6 +22,7 @@ from whyhere.training._inputs import Progress, computed_features, given_features
 from whyhere.training._table import RowProblem, TrainingTable, read_table
 
 if TYPE_CHECKING:
+    from whyhere.alignment import Alignment
     from whyhere.training._export import TrainingFacts
     from whyhere.training._location_net import LocationNet
     from whyhere.training._loop import Fitted
@@ -114,7 +115,7 @@ def train_release(
         )
         facts = _facts(table, fitted, config)
         if parallel.rank() == 0:
-            _write(out, fitted, examples, labels, start, config, facts, told)
+            facts = _write(out, fitted, examples, labels, start, config, facts, told)
         parallel.barrier()
     return TrainingReport(facts, table.problems, out)
 
@@ -198,10 +199,11 @@ def _write(
     config: TrainConfig,
     facts: TrainingFacts,
     told: Progress,
-) -> None:
-    """Calibrate and write the release."""
+) -> TrainingFacts:
+    """Calibrate, compare with the start, and write the release."""
     from whyhere.gallery import open_gallery
-    from whyhere.ranking import CellIndex
+    from whyhere.ranking import CellIndex, RankingConfig
+    from whyhere.training._check import check_held_out
     from whyhere.training._export import write_release
     from whyhere.training._temperature import negative_log_densities
 
@@ -215,7 +217,14 @@ def _write(
             covers_land=start.config.gallery_covers_land,
             progress=lambda done, total: told("Embedding the gallery (first use only)", done, total),
         )
-        cells = CellIndex.build(gallery.lat, gallery.lon, resolution=start.config.ranking["cell_resolution"])
+        before = RankingConfig.from_dict(start.config.ranking, where=str(start.directory / "config.json"))
+        cells = CellIndex.build(
+            gallery.lat,
+            gallery.lon,
+            resolution=before.cell_resolution,
+            added=gallery.added,
+            added_weight=before.added_weight,
+        )
         candidates = [float(temperature * factor) for factor in _TEMPERATURE_FACTORS]
         photos = fitted.validation[:: max(1, len(fitted.validation) // _CALIBRATION_PHOTOS)]
         total = np.zeros(len(candidates))
@@ -225,6 +234,19 @@ def _write(
             total += negative_log_densities(scores, cells, lat, lon, temperatures=candidates)
             told("Calibrating", done, len(photos))
         temperature = candidates[int(total.argmin())]
+        check = check_held_out(
+            alignment,
+            _start_alignment(start),
+            names=(out.name, f"{start.name} {start.version}"),
+            features=examples.take(photos),
+            lat=examples.lat[photos],
+            lon=examples.lon[photos],
+            gallery=gallery,
+            ranking=replace(before, temperature=temperature, background=0.0, abstain_below=0.0),
+            start_ranking=before,
+            progress=lambda done, total: told("Comparing", done, total),
+        )
+        facts = replace(facts, check=check)
     net = fitted.trainee.location
     write_release(
         out,
@@ -236,3 +258,14 @@ def _write(
         facts=facts,
         location_encoder=None if net is None else net.tensors(),
     )
+    return facts
+
+
+def _start_alignment(start: Release) -> Alignment | None:
+    """Return the alignment of the release it started from; None where it averages answers over views."""
+    from whyhere.alignment import load_alignment
+    from whyhere.releases import prepare_heads
+
+    if start.config.alignment.get("kind") == "geoclip":
+        return None
+    return load_alignment(prepare_heads(start), start.config.alignment)
