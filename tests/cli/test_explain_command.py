@@ -94,7 +94,7 @@ def run(monkeypatch):
     app.command()(explain)
     loads: list[str] = []
 
-    def load(release, threads):
+    def load(release, *_):
         loads.append(release)
         return small_world()
 
@@ -168,7 +168,7 @@ def test_with_a_region_the_answers_are_conditional_and_said_to_be(run, photo, tm
     assert "Only inside: France." in out
     assert "Only inside: France." in page.read_text("utf-8")
     data = json.loads(run(photo, "--region", "FR", "--at", "52.5,13.4", "--format", "json")[1])
-    assert data["region"] == "France"
+    assert data["assumptions"]["region"] == "France"
     assert {answer["place"]["country_code"] for answer in data["answers"]} == {"FR"}
     assert (data["here"]["place"]["country_code"], data["here"]["how"]) == ("FR", "nearest")
     code, _, err, _ = run(photo, "--region", "FR", "--at", "DE")

@@ -37,7 +37,7 @@ class StubLocator:
 def locate(tmp_path, monkeypatch):
     Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / "a.png")
     stub = StubLocator()
-    monkeypatch.setattr(_locate, "_load", lambda release, threads: stub)
+    monkeypatch.setattr(_locate, "_load", lambda *_: stub)
 
     def run(*options):
         return stub, CliRunner().invoke(app, ["locate", str(tmp_path / "a.png"), *options])

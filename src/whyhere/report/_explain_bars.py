@@ -10,6 +10,7 @@ from whyhere.report._explain_words import (
     Line,
     lines_of_contrast,
     lines_of_place,
+    place_called,
     silent_groups,
     strength_text,
 )
@@ -53,7 +54,7 @@ def contrast_table(here: PlaceParts, contrast: Contrast, scale: BarScale, *, cap
     lines = list(lines_of_contrast(contrast, LISTED))
     body = "".join(_row(line, scale, _signed(line.here, scale), _signed(line.there, scale)) for line in lines)
     silent = _silent(silent_groups(len(contrast.groups), lines), columns=5)
-    names = (here.place.name, there.place.name)
+    names = tuple(place_called(place).partition(", ")[0] for place in (here, there))
     heads = "".join(f'<th scope="col" class="number term">{escape(printable(name))}</th>' for name in names)
     return (
         f'<table class="why sums"><caption>{escape(caption)}</caption><thead><tr><th scope="col">Concept</th>'
