@@ -25,7 +25,7 @@ from whyhere.alignment import PhotoCodeAlignment, sparse_codes
 from whyhere.evaluation import Protocol, assign_folds, bootstrap_interval, near_duplicates, read_protocol
 from whyhere.faithfulness._calibration_line import region
 from whyhere.gallery import Gallery
-from whyhere.geo import great_circle_km, unit_vectors
+from whyhere.geo import EARTH_RADIUS_KM, great_circle_km, unit_vectors
 from whyhere.releases import resolve
 from whyhere.training import BaseRecipe
 from whyhere.training._base import (
@@ -69,18 +69,22 @@ class Asked:
 class NearSites:
     """Gallery points near landmarks, found once a landmark."""
 
-    def __init__(self, embeddings: NDArray[np.float32]) -> None:
-        self._embeddings = embeddings
+    def __init__(self, gallery: Gallery) -> None:
+        self._embeddings = gallery.embeddings
+        self._directions = unit_vectors(gallery.lat, gallery.lon).astype(np.float32)
         self._known: dict[bytes, tuple[NDArray[np.intp], Doubles]] = {}
 
-    def __call__(self, place: NDArray[np.float16]) -> tuple[NDArray[np.intp], Doubles]:
+    def __call__(
+        self, place: NDArray[np.float16], here: NDArray[np.float32]
+    ) -> tuple[NDArray[np.intp], Doubles]:
         """Return points and their distances to a landmark's embedding."""
         key = place.tobytes()
         if key not in self._known:
             y = place.astype(np.float32)
-            squared = np.maximum(1.0 + y @ y - 2.0 * (self._embeddings @ y), 0.0)
-            points = np.flatnonzero(squared < 0.5**2)
-            self._known[key] = points, np.sqrt(squared[points]).astype(np.float64)
+            points = np.flatnonzero(self._directions @ here > np.cos(1500 / EARTH_RADIUS_KM))
+            squared = np.maximum(1.0 + y @ y - 2.0 * (self._embeddings[points] @ y), 0.0)
+            near = squared < 0.5**2
+            self._known[key] = points[near], np.sqrt(squared[near]).astype(np.float64)
         return self._known[key]
 
 
@@ -99,7 +103,8 @@ def answer_protocol(
     for fold in np.unique(folds[asked]):
         start = time.time()
         test = asked[folds[asked] == fold]
-        alignment, _ = fit_base(photos, np.flatnonzero(folds != fold), workshop, recipe)
+        alignment, marks = fit_base(photos, np.flatnonzero(folds != fold), workshop, recipe)
+        where = unit_vectors(np.array([m.lat for m in marks]), np.array([m.lon for m in marks]))
         x = photos.features[test] - alignment.feature_mean
         x = (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32)
         query = x @ alignment.head.T
@@ -116,7 +121,7 @@ def answer_protocol(
         for number, row in enumerate(at):
             a = alignment.places.activations(x[number])
             for site in np.flatnonzero(a):
-                points, distance = near(alignment.places.places[site])
+                points, distance = near(alignment.places.places[site], where[site].astype(np.float32))
                 scores[row, points] += (
                     alignment.places.weight * a[site] * np.exp(-distance / alignment.places.reach[site])
                 )
@@ -139,7 +144,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="also write the answers there")
     arguments = parser.parse_args()
     workshop, photos = read_photos(arguments)
-    near = NearSites(workshop.gallery.embeddings)
+    near = NearSites(workshop.gallery)
     for name in arguments.protocol or ("new-places", "known-places", "street-level"):
         protocol = read_protocol(name)
         if name == "street-level":
@@ -156,11 +161,13 @@ def add_photo_arguments(parser: argparse.ArgumentParser) -> None:
 def read_photos(arguments: argparse.Namespace) -> tuple[Workshop, BasePhotos]:
     """Open what is needed and read the photos, or their features."""
     start = resolve("base")
-    workshop, table = Workshop.open(start)
+    workshop = Workshop.open(start)
     if arguments.features is None:
-        return workshop, read_base_photos(arguments.data, start, table, lambda what, done, total: None)
+        return workshop, read_base_photos(
+            arguments.data, start, workshop.gallery, lambda what, done, total: None
+        )
     rows = [row for data in arguments.data for row in rows_of_table(data)]
-    return workshop, base_photos(rows, np.load(arguments.features).astype(np.float64), table)
+    return workshop, base_photos(rows, np.load(arguments.features).astype(np.float64), workshop.gallery)
 
 
 def measure(

@@ -12,15 +12,12 @@ from whyhere._assembly import labels_of, prepare_gallery
 from whyhere.alignment import Alignment, load_alignment
 from whyhere.concepts import ConceptLabel
 from whyhere.errors import MissingFileError
-from whyhere.gallery import Gallery
-from whyhere.geo import great_circle_km
+from whyhere.gallery import Gallery, interpolate
 from whyhere.prediction import ReleaseCard
 from whyhere.releases import Release, prepare_heads
 
 Floats = NDArray[np.float32]
 
-_NEIGHBOURS = 8
-_AS_NEAR_AS_CAN_BE_KM = 0.001
 _WORDS_FOR = "clip-vit-b16"
 
 
@@ -85,31 +82,6 @@ def assemble_atlas(release: Release, *, progress: Callable[[int, int], None] | N
         embed=lambda lat, lon: interpolate(gallery, lat, lon) if smooth else _embed(release, lat, lon),
         read_text=lambda text: _read_text(release, text),
     )
-
-
-def interpolate(gallery: Gallery, lat: NDArray[np.float64], lon: NDArray[np.float64]) -> Floats:
-    """Embed positions between the places of a gallery whose embeddings are those of neighbourhoods.
-
-    Such embeddings change slowly from place to place, so that the nearest eight, weighted by the inverse
-    square of their distance (Shepard 1968), stand for what lies between them; a place of the gallery has its
-    own. The exact average would need every single place of the gallery embedded anew.
-
-    Args:
-        gallery: The gallery.
-        lat: Latitudes in degrees, shape (n,).
-        lon: Longitudes in degrees, shape (n,).
-
-    Returns:
-        Unit embeddings, float32, shape (n, 512).
-    """
-    result = np.empty((len(lat), gallery.embeddings.shape[1]), np.float32)
-    count = min(_NEIGHBOURS, len(gallery))
-    for row, (y, x) in enumerate(zip(lat, lon, strict=True)):
-        km = great_circle_km(y, x, gallery.lat, gallery.lon)
-        nearest = np.sort(np.argpartition(km, count - 1)[:count])
-        mean = np.maximum(km[nearest], _AS_NEAR_AS_CAN_BE_KM) ** -2.0 @ gallery.embeddings[nearest]
-        result[row] = mean / np.linalg.norm(mean)
-    return result
 
 
 def _embed(release: Release, lat: NDArray[np.float64], lon: NDArray[np.float64]) -> Floats:

@@ -127,7 +127,15 @@ def predict_apart(
     found: dict[str, SystemPrediction] = {}
     for fold, alignment in enumerate(heads.alignments):
         labels = heads.labels[fold] or parts.concepts
-        own = Locator(replace(parts, alignment=alignment, ranking=heads.rankings[fold], concepts=labels))
+        own = Locator(
+            replace(
+                parts,
+                alignment=alignment,
+                ranking=heads.rankings[fold],
+                concepts=labels,
+                landmarks=heads.landmarks[fold],
+            )
+        )
         for row in np.flatnonzero(heads.fold_of == fold):
             name = names[row]
             size = (sizes or {}).get(name, -1)

@@ -4,6 +4,7 @@ DIR/folds.csv               photo,fold (empty for photos that every fold has lea
 DIR/<fold>/config.json      {"alignment": {...}, "ranking": {...} (optional)}
 DIR/<fold>/model.safetensors
 DIR/<fold>/concepts.json    names of the concepts (optional)
+DIR/<fold>/landmarks.json   names of the landmarks (where it has any)
 DIR/random/<draw>/<fold>/   the same with random banks, where another bank means another training (optional)
 """
 
@@ -19,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whyhere.alignment import Alignment, load_alignment
-from whyhere.concepts import ConceptLabel, read_labels
+from whyhere.concepts import ConceptLabel, LandmarkLabel, read_labels, read_landmarks
 from whyhere.errors import MissingFileError, UsageError
 from whyhere.evaluation._folds import FOLDS_FILE, read_folds
 from whyhere.ranking import RankingConfig
@@ -35,6 +36,7 @@ class HeldOut:
         fold_of: Fold of every photo, shape (n,).
         random_sets: Alignments with random banks, by draw and fold.
         labels: Names of the concepts, one tuple a fold; None where a fold does not name them.
+        landmarks: Names of the landmarks, one tuple a fold.
     """
 
     alignments: tuple[Alignment, ...]
@@ -42,6 +44,7 @@ class HeldOut:
     fold_of: NDArray[np.intp]
     random_sets: tuple[tuple[Alignment, ...], ...]
     labels: tuple[tuple[ConceptLabel, ...] | None, ...] = ()
+    landmarks: tuple[tuple[LandmarkLabel, ...], ...] = ()
 
 
 def read_held_out(
@@ -91,6 +94,7 @@ def read_held_out(
         np.array([names.index(one) for one in chosen], np.intp),
         tuple(tuple(_load(draw / name)[0] for name in names) for draw in draws),
         tuple(_labels(folder / name) for name in names),
+        tuple(read_landmarks(folder / name / "landmarks.json") for name in names),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +14,9 @@ from whyhere._assembly import preprocessing_of
 from whyhere.alignment import PhotoCodeAlignment
 from whyhere.concepts import LandmarkLabel, PhotoCredit, load_directions
 from whyhere.errors import MissingFileError, UsageError
-from whyhere.gallery import Gallery, open_gallery
+from whyhere.gallery import Gallery, interpolate, open_gallery
 from whyhere.ranking import CellIndex
 from whyhere.releases import Release, galleries_dir, home, load_image_tower
-from whyhere.training._cells import CellTable
 from whyhere.training._features import cached_features
 from whyhere.training._grounding import Grounding
 from whyhere.training._inputs import Progress, tower_fingerprint_of
@@ -32,6 +31,9 @@ SCALE_KM = 100.0
 """Scale of the neighbourhoods that stand for the places of the gallery and of the photos."""
 
 CELL_RESOLUTION = 3
+
+ADDED_WEIGHT = 0.05
+"""What a square kilometre weighs where only points lie that were added to cover the land: photos are rare."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,40 +78,55 @@ class Workshop:
         cells: Its cells.
         concept_ids: Ids of the k concepts.
         directions: Their unit detectors, one a column, shape (d, k).
-        grounding: Open maps of them.
+        maps: Unit directions in which they grow on open maps, zeros without one, shape (512, k).
     """
 
     gallery: Gallery
     cells: CellIndex
     concept_ids: tuple[str, ...]
     directions: Doubles
-    grounding: Grounding
+    maps: Doubles
 
     @classmethod
-    def open(cls, start: Release) -> tuple[Workshop, CellTable]:
-        """Open it for a release's gallery; also return the table from which targets are averaged."""
+    def open(cls, start: Release) -> Workshop:
+        """Open it for the gallery of a release, which is made to cover the land."""
         files = (
             start.part_path(start.config.gallery) / "gallery.npy",
             start.part_path(start.config.location_encoder) / "location_encoder.safetensors",
             galleries_dir(),
         )
-        gallery = open_gallery(*files, smoothing_km=SCALE_KM)
-        cells = CellIndex.build(gallery.lat, gallery.lon, resolution=CELL_RESOLUTION)
-        table = CellTable.build(open_gallery(*files), cells)
+        gallery = open_gallery(*files, smoothing_km=SCALE_KM, covers_land=True)
+        cells = CellIndex.build(
+            gallery.lat,
+            gallery.lon,
+            resolution=CELL_RESOLUTION,
+            added=gallery.added,
+            added_weight=ADDED_WEIGHT,
+        )
         bank = load_directions()
         directions = bank.directions.T.astype(np.float64)
         directions /= np.linalg.norm(directions, axis=0)
-        made = cls(gallery, cells, bank.ids, directions, Grounding.build(gallery, bank.ids))
-        return made, table
+        # Maps are regressed where photos come from, and once for all folds: no photo has a part in them.
+        own = len(gallery) - gallery.added
+        places = replace(
+            gallery,
+            lat=gallery.lat[:own],
+            lon=gallery.lon[:own],
+            embeddings=gallery.embeddings[:own],
+            added=0,
+        )
+        grounding = Grounding.build(places, bank.ids)
+        maps = grounding.directions(bank.ids, grounding.embeddings.mean(axis=0))
+        return cls(gallery, cells, bank.ids, directions, maps)
 
 
-def read_base_photos(tables: Sequence[Path], start: Release, cells: CellTable, told: Progress) -> BasePhotos:
+def read_base_photos(tables: Sequence[Path], start: Release, gallery: Gallery, told: Progress) -> BasePhotos:
     """Read tables with the columns file, lat, lon, and kind, precision_km, title, licence, author, source.
 
     Args:
         tables: CSV files; their photos lie beside them. Columns beyond the first three may be missing.
         start: The release whose image tower is used.
-        cells: From which targets are averaged.
+        gallery: From which targets are taken.
         told: Told about progress.
 
     Raises:
@@ -140,10 +157,10 @@ def read_base_photos(tables: Sequence[Path], start: Release, cells: CellTable, t
             raise UsageError(f"{table}: the photo {here[row]['file']} {why}")
         rows += here
         features.append(np.asarray(values))
-    return base_photos(rows, np.concatenate(features).astype(np.float64), cells)
+    return base_photos(rows, np.concatenate(features).astype(np.float64), gallery)
 
 
-def base_photos(rows: Sequence[dict[str, str]], features: Doubles, cells: CellTable) -> BasePhotos:
+def base_photos(rows: Sequence[dict[str, str]], features: Doubles, gallery: Gallery) -> BasePhotos:
     """Join rows of tables and unit features, shape (n, d)."""
     lat = np.array([float(row["lat"]) for row in rows])
     lon = np.array([float(row["lon"]) for row in rows])
@@ -159,7 +176,7 @@ def base_photos(rows: Sequence[dict[str, str]], features: Doubles, cells: CellTa
         lon=lon,
         titled=Titled(lat, lon, precision, credits),
         features=features,
-        targets=cells.neighbourhood_embeddings(lat, lon, scale_km=SCALE_KM),
+        targets=interpolate(gallery, lat, lon).astype(np.float64),
         countries=tuple(row.get("country") or "" for row in rows),
     )
 
@@ -191,7 +208,7 @@ def fit_base(
         targets,
         recipe.code,
         weights=country_weights([photos.countries[row] for row in rows.tolist()]),
-        maps=workshop.grounding.directions(workshop.concept_ids, targets.mean(axis=0)),
+        maps=workshop.maps,
         landmarks=landmarks,
     )
     return alignment, labels

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +35,7 @@ class Calibration:
 CALIBRATIONS = tuple(
     Calibration(float(temperature), background)
     for temperature in np.geomspace(0.03, 0.16, 11)
-    for background in (0.0, 0.1, 0.2)
+    for background in (0.0, 0.1)
 )
 """What a calibration is chosen from."""
 
@@ -93,7 +93,7 @@ def forecasts(
     for row, photo in enumerate(scores):
         # Only the best point of a cell can be answered, whatever the calibration: the others are left out.
         best = best_points(photo, cells)
-        few = CellIndex(cells.cells, np.arange(len(best)), cells.area_km2, cells.directions[best])
+        few = replace(cells, cell_of_point=np.arange(len(best)), directions=cells.directions[best])
         km = great_circle_km(lat[row], lon[row], gallery.lat[best], gallery.lon[best])
         for column, calibration in enumerate(CALIBRATIONS):
             surface = cell_probabilities(

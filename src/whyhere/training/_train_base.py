@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from whyhere.concepts import ConceptLabel, LandmarkLabel, load_bank, load_direct
 from whyhere.errors import UsageError
 from whyhere.releases import Release, resolve
 from whyhere.training._base import (
+    ADDED_WEIGHT,
     CELL_RESOLUTION,
     SCALE_KM,
     BasePhotos,
@@ -36,8 +37,10 @@ from whyhere.training._base_calibration import (
 from whyhere.training._features import features_from_file, write_atomically
 from whyhere.training._inputs import Progress
 
-CALIBRATED_ON = 300
+CALIBRATED_ON = 200
 """Held-out photos of new places, and as many of known ones, that probabilities are made right on."""
+
+CALIBRATION_FOLDS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +91,13 @@ def train_base(
     out, start, recipe = Path(out).absolute(), resolve("base"), recipe or BaseRecipe()
     if (out / "config.json").exists():
         raise UsageError(f"{out} already holds a release; choose another directory for --release")
-    workshop, cells = Workshop.open(start)
+    workshop = Workshop.open(start)
     if features is None:
-        photos = read_base_photos(tables, start, cells, told)
+        photos = read_base_photos(tables, start, workshop.gallery, told)
     else:
         rows = [row for table in tables for row in rows_of_table(table)]
-        photos = base_photos(rows, features_from_file(features, rows=len(rows)).astype(np.float64), cells)
+        values = features_from_file(features, rows=len(rows)).astype(np.float64)
+        photos = base_photos(rows, values, workshop.gallery)
     calibration, abstain_below = _calibrate(photos, workshop, recipe, told)
     alignment, landmarks = fit_base(photos, np.arange(len(photos.files)), workshop, recipe)
     _write(out, start, alignment, landmarks, calibration, abstain_below)
@@ -109,7 +113,7 @@ def _calibrate(
     gallery, cells = workshop.gallery, workshop.cells
     found, scores, asked = [], [], []
     for number, name in enumerate(("new-places", "known-places")):
-        protocol = read_protocol(name)
+        protocol = replace(read_protocol(name), folds=CALIBRATION_FOLDS)
         same = near_duplicates(photos.features, cosine=protocol.duplicate_cosine)
         folds = assign_folds(protocol, photos.lat, photos.lon, kinds=photos.kinds, groups=same)
         rng = np.random.default_rng(number)
@@ -159,13 +163,14 @@ def _write(
     write_atomically(out / "concepts.json", _json([label.to_dict() for label in labels]))
     write_atomically(out / "landmarks.json", landmarks_json(landmarks))
     config = json.loads((start.directory / "config.json").read_text(encoding="utf-8"))
-    config["gallery"]["smoothing_km"] = SCALE_KM
+    config["gallery"] |= {"smoothing_km": SCALE_KM, "covers_land": True}
     config["alignment"] = alignment.section()
     config["ranking"] = {
         "temperature": round(calibration.temperature, 6),
         "background": calibration.background,
         "cell_resolution": CELL_RESOLUTION,
         "radius_km": RADIUS_KM,
+        "added_weight": ADDED_WEIGHT,
         "abstain_below": round(abstain_below, 4),
     }
     data = _json(config)
