@@ -23,7 +23,7 @@ def shown_as(name: str, strength: float, evidence: str = "") -> str:
 
     A star marks a concept that was put to the test and not confirmed, or could not be tested.
     """
-    star = "*" if _unconfirmed(evidence) else ""
+    star = "*" if unconfirmed(evidence) else ""
     return f"less {name}{star}" if strength < 0 else f"{name}{star}"
 
 
@@ -31,7 +31,8 @@ def _cut(text: str) -> str:
     return text if len(text) <= 60 else f"{text[:57].rstrip()}..."
 
 
-def _unconfirmed(evidence: str) -> bool:
+def unconfirmed(evidence: str) -> bool:
+    """Tell whether open maps were asked about a concept and did not confirm it, or there is none."""
     return evidence not in ("", "confirmed")
 
 
@@ -69,7 +70,7 @@ class ConceptContribution:
     @property
     def unconfirmed(self) -> bool:
         """Whether open maps were asked about the concept and did not confirm it, or there is none."""
-        return _unconfirmed(self.evidence)
+        return unconfirmed(self.evidence)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as a plain dictionary."""

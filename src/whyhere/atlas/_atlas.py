@@ -123,7 +123,7 @@ class Atlas:
         row = find_concept(concept, self.concepts, release=self.release)
         label = self.concepts[row]
         learned = label.id in self._parts.alignment.grounded
-        subject = Subject(label.name, label.id, label.definition, learned=learned)
+        subject = Subject(label.name, label.id, label.definition, evidence=label.evidence, learned=learned)
         return self._map(subject, lambda: self._values[:, row], region, resolution)
 
     def map_text(

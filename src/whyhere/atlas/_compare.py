@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from whyhere.atlas._statistics import Array, cell_means, column_aurocs, weighted_mean_and_error
 from whyhere.concepts import ConceptLabel
 from whyhere.geo import cells_of, lat_lon_of
-from whyhere.prediction import ReleaseCard
+from whyhere.prediction import ReleaseCard, shown_as, unconfirmed
 from whyhere.ranking import CellIndex
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class ComparedConcept:
         auroc: Probability that a cell of the first side has more of it than one of the second.
         percentile_a: Mean percentile of the first side's cells among those of the world.
         percentile_b: The same for the second.
+        evidence: Whether open maps confirm what the concept does in the release; see `ConceptContribution`.
     """
 
     id: str
@@ -67,6 +69,17 @@ class ComparedConcept:
     auroc: float
     percentile_a: float
     percentile_b: float
+    evidence: str = ""
+
+    @property
+    def shown_as(self) -> str:
+        """What to call it: with a star where no open map confirms it."""
+        return shown_as(self.name, 1.0, self.evidence)
+
+    @property
+    def unconfirmed(self) -> bool:
+        """Whether no open map confirms it, in a release that was put to the test."""
+        return unconfirmed(self.evidence)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as a plain dictionary."""
@@ -118,12 +131,22 @@ class Comparison:
     card: ReleaseCard = field(repr=False)
 
     def more_in_a(self, limit: int) -> tuple[ComparedConcept, ...]:
-        """Return at most `limit` concepts that the first side has more of, the strongest first."""
-        return tuple(concept for concept in self.concepts[:limit] if concept.effect > 0)
+        """Return at most `limit` concepts that the first side has more of, the strongest first.
+
+        Here and in `more_in_b` those that no open map confirms are left out; see `unconfirmed`.
+        """
+        return tuple(islice((c for c in self.concepts if c.effect > 0 and not c.unconfirmed), limit))
 
     def more_in_b(self, limit: int) -> tuple[ComparedConcept, ...]:
         """Return at most `limit` concepts that the second side has more of, the strongest first."""
-        return tuple(concept for concept in self.concepts[::-1][:limit] if concept.effect < 0)
+        return tuple(
+            islice((c for c in reversed(self.concepts) if c.effect < 0 and not c.unconfirmed), limit)
+        )
+
+    def unconfirmed(self, limit: int) -> tuple[ComparedConcept, ...]:
+        """Return at most `limit` concepts that no open map confirms, what differs most first."""
+        found = (concept for concept in self.concepts if concept.unconfirmed)
+        return tuple(sorted(found, key=lambda concept: -abs(concept.effect))[:limit])
 
     def to_dict(self) -> dict[str, Any]:
         """Return the comparison in its stable JSON form."""
@@ -243,6 +266,7 @@ def compare_sides(
                 auroc=float(aurocs[j]),
                 percentile_a=float(percentile_a[j]),
                 percentile_b=float(percentile_b[j]),
+                evidence=concepts[j].evidence,
             )
             for j in np.argsort(-effect, kind="stable")
         ),

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from whyhere.atlas._reference import MapReference, look_up
 from whyhere.atlas._statistics import Array, cell_means, percentiles
 from whyhere.geo import cell_string, great_circle_km, lat_lon_of
-from whyhere.prediction import ReleaseCard
+from whyhere.prediction import ReleaseCard, shown_as, unconfirmed
 from whyhere.ranking import CellIndex
 
 if TYPE_CHECKING:
@@ -67,6 +67,7 @@ class ConceptMap:
         cells: The cells with places, the highest value first.
         reference: Agreement with an open reference; None where there is none.
         card: What a reader must know about the release.
+        evidence: Whether open maps confirm what the concept does in the release; see `ConceptContribution`.
     """
 
     name: str
@@ -80,6 +81,17 @@ class ConceptMap:
     cells: tuple[MapCell, ...] = field(repr=False)
     reference: MapReference | None
     card: ReleaseCard = field(repr=False)
+    evidence: str = ""
+
+    @property
+    def shown_as(self) -> str:
+        """What to call it: with a star where no open map confirms it."""
+        return shown_as(self.name, 1.0, self.evidence)
+
+    @property
+    def unconfirmed(self) -> bool:
+        """Whether no open map confirms it, in a release that was put to the test."""
+        return unconfirmed(self.evidence)
 
     def peaks(self, limit: int, *, apart_km: float = 500.0) -> tuple[MapCell, ...]:
         """Return at most `limit` of the highest cells, each at least `apart_km` from those before it."""
@@ -99,6 +111,7 @@ class ConceptMap:
             "name": self.name,
             "concept_id": self.concept_id,
             "definition": self.definition,
+            "evidence": self.evidence,
             "unknown_words": list(self.unknown_words),
             "uncertain_words": list(self.uncertain_words),
             "release": self.release,
@@ -157,6 +170,7 @@ class Subject:
     definition: str = ""
     unknown_words: tuple[str, ...] = ()
     uncertain_words: tuple[str, ...] = ()
+    evidence: str = ""
     learned: bool = False  # whether the release has learned the concept from its open reference
 
 
@@ -226,4 +240,5 @@ def concept_map(
         cells=cells,
         reference=reference,
         card=card,
+        evidence=subject.evidence,
     )

@@ -11,6 +11,7 @@ from whyhere.atlas._statistics import percentiles
 from whyhere.picture import Picture
 from whyhere.report._canvas import Item, Label, moved, picture
 from whyhere.report._map_panel import SCALE, CellLayer, Frame, boundaries, map_panel, panel_height
+from whyhere.report._text import UNCONFIRMED
 from whyhere.report._world import WIDTH
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def _map_items(found: ConceptMap) -> tuple[list[Item], float, str]:
     rings = boundaries(names)
     classes = _tenths(np.array([cell.percentile for cell in found.cells]))
     where = f" in {found.region}" if found.region else ""
-    title = f"{found.name}{where}"
+    title = f"{found.shown_as}{where}"
     legend = [(colour, "") for colour in SCALE]
     legend[-1] = (SCALE[-1], "low to high: tenths of the world's cells")
     layer = CellLayer(names, classes, rings=rings)
@@ -73,6 +74,9 @@ def _map_items(found: ConceptMap) -> tuple[list[Item], float, str]:
         height += panel_height()
         items.append(Label(6.0, height + 8.0, _capital(found.reference.agreement_text), 13.0, bold=True))
         height += _AGREEMENT
+    if found.unconfirmed:
+        items.append(Label(6.0, height + 12.0, UNCONFIRMED, 11.0, colour="#566068"))
+        height += _FOOT - 4.0
     items.append(Label(6.0, height + 12.0, _FOOTNOTE, 11.0, colour="#566068"))
     return items, height + _FOOT, title
 

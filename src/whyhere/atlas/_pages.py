@@ -54,6 +54,13 @@ _COSINE = (
 )
 
 
+_STAR = (
+    "A star *",
+    "No open map confirms what this concept does in the model; see the model card. Pictures leave such "
+    "concepts out.",
+)
+
+
 def place_page(found: PlaceProfile) -> str:
     """Return the page of a profile."""
     region = found.region or "region"
@@ -92,6 +99,8 @@ def place_page(found: PlaceProfile) -> str:
             f"Here: {found.region or 'none, too few places are near'} ({found.region_points:,} places).",
         ),
     )
+    if any(concept.unconfirmed for concept in found.concepts):
+        notes = (*notes, _STAR)
     return page(
         title=f"whyhere: {found.place}",
         heading=str(found.place),
@@ -108,12 +117,12 @@ def map_page(found: ConceptMap) -> str:
     where = f" in {found.region}" if found.region else ""
     return page(
         title=f"whyhere: {found.name}{where}",
-        heading=f"{found.name}{where}",
+        heading=f"{found.shown_as}{where}",
         lede=" ".join(part for part in (found.definition.rstrip(".") + ".", CAUTION) if part != "."),
         body=_sheet("picture", "Map", _drawing(found.plot()))
         + _sheet("numbers", "Highest places", _peaks(found)),
         card=found.card,
-        notes=[*_map_notes(found), *_reference_notes(found)],
+        notes=[*_map_notes(found), *_reference_notes(found), *_marks([found])],
         style=_STYLE,
     )
 
@@ -122,10 +131,10 @@ def maps_page(maps: Sequence[ConceptMap]) -> str:
     """Return the page of several maps side by side."""
     first = maps[0]
     where = f" in {first.region}" if first.region else ""
-    names = ", ".join(found.name for found in maps)
+    names = ", ".join(found.shown_as for found in maps)
     body = _sheet("picture", "Maps", _drawing(side_by_side(maps)))
     for number, found in enumerate(maps):
-        body += _sheet(f"numbers{number}", f"Highest places: {_text(found.name)}", _peaks(found))
+        body += _sheet(f"numbers{number}", f"Highest places: {_text(found.shown_as)}", _peaks(found))
     references = [
         (f"{term}: {found.name}", words) for found in maps for term, words in _reference_notes(found)
     ]
@@ -135,7 +144,7 @@ def maps_page(maps: Sequence[ConceptMap]) -> str:
         lede=CAUTION,
         body=body,
         card=first.card,
-        notes=[*_map_notes(first), *references],
+        notes=[*_map_notes(first), *references, *_marks(maps)],
         style=_STYLE,
     )
 
@@ -194,6 +203,8 @@ def compare_page(found: Comparison, *, limit: int) -> str:
         ("AUROC", f"How often a cell of {a} has more of the concept than one of {b}; 0.5 tells nothing."),
         ("Many concepts", f"{len(found.concepts)} concepts are compared at once: a few differ by chance."),
     )
+    if any(concept.unconfirmed for concept in found.concepts):
+        notes = (*notes, _STAR)
     both = f" {found.shared_points:,} places lie in both." if found.shared_points else ""
     lede = (
         f"{found.a.points:,} places in {found.a.cells:,} cells against {found.b.points:,} in "
@@ -212,13 +223,18 @@ def compare_page(found: Comparison, *, limit: int) -> str:
 
 def _place_row(concept: PlaceConcept) -> tuple[str, ...]:
     local = "" if concept.region_percentile is None else f"{concept.region_percentile:.1f}"
-    return concept.name, f"{concept.world_percentile:.1f}", local, signed(concept.deviation, 2, minus=_MINUS)
+    return (
+        concept.shown_as,
+        f"{concept.world_percentile:.1f}",
+        local,
+        signed(concept.deviation, 2, minus=_MINUS),
+    )
 
 
 def _compared_row(concept: ComparedConcept) -> tuple[str, ...]:
     error = "" if concept.standard_error is None else f"{concept.standard_error:.3f}"
     return (
-        concept.name,
+        concept.shown_as,
         signed(concept.difference, 3, minus=_MINUS),
         error,
         signed(concept.effect, 2, minus=_MINUS),

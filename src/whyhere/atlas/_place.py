@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from whyhere.atlas._statistics import Array, weighted_percentiles
 from whyhere.concepts import ConceptLabel
 from whyhere.gallery import Gallery
 from whyhere.geo import LatLon, PlaceName, great_circle_km, place_names
-from whyhere.prediction import ReleaseCard
+from whyhere.prediction import ReleaseCard, shown_as, unconfirmed
 from whyhere.ranking import CellIndex
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class PlaceConcept:
         world_percentile: Share of the known world by area with a lower value, in percent.
         region_percentile: Share of the region by area with a lower value; None without a region.
         deviation: Standard deviations of the world above (or below) its mean: how much it stands out.
+        evidence: Whether open maps confirm what the concept does in the release; see `ConceptContribution`.
     """
 
     id: str
@@ -56,6 +58,17 @@ class PlaceConcept:
     world_percentile: float
     region_percentile: float | None
     deviation: float
+    evidence: str = ""
+
+    @property
+    def shown_as(self) -> str:
+        """What to call it: with a star where no open map confirms it."""
+        return shown_as(self.name, 1.0, self.evidence)
+
+    @property
+    def unconfirmed(self) -> bool:
+        """Whether no open map confirms it, in a release that was put to the test."""
+        return unconfirmed(self.evidence)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as a plain dictionary."""
@@ -73,7 +86,7 @@ class SimilarPlace:
         similarity: Cosine of the two profiles in standard deviations of the world, -1 to 1.
         distance_km: Great-circle distance from the place that was asked for.
         shared: Names of the concepts that both have more of than the world and that make most of the
-            similarity, the strongest first, three at most.
+            similarity, the strongest first, three at most; none that no open map confirms.
     """
 
     lat: float
@@ -120,12 +133,22 @@ class PlaceProfile:
     card: ReleaseCard = field(repr=False)
 
     def highest(self, limit: int) -> tuple[PlaceConcept, ...]:
-        """Return at most `limit` concepts that the place has more of than the world, the strongest first."""
-        return tuple(concept for concept in self.concepts[:limit] if concept.deviation > 0)
+        """Return at most `limit` concepts that the place has more of than the world, the strongest first.
+
+        Here and in `lowest` those that no open map confirms are left out; see `unconfirmed`.
+        """
+        more = (concept for concept in self.concepts if concept.deviation > 0 and not concept.unconfirmed)
+        return tuple(islice(more, limit))
 
     def lowest(self, limit: int) -> tuple[PlaceConcept, ...]:
         """Return at most `limit` concepts that it has less of than the world, the strongest first."""
-        return tuple(concept for concept in self.concepts[::-1][:limit] if concept.deviation < 0)
+        less = (c for c in reversed(self.concepts) if c.deviation < 0 and not c.unconfirmed)
+        return tuple(islice(less, limit))
+
+    def unconfirmed(self, limit: int) -> tuple[PlaceConcept, ...]:
+        """Return at most `limit` concepts that no open map confirms, what stands out most first."""
+        found = (concept for concept in self.concepts if concept.unconfirmed)
+        return tuple(sorted(found, key=lambda concept: -abs(concept.deviation))[:limit])
 
     def to_dict(self) -> dict[str, Any]:
         """Return the profile in its stable JSON form."""
@@ -238,6 +261,7 @@ def place_profile(
                 world_percentile=float(world[j]),
                 region_percentile=None if local is None else float(local[j]),
                 deviation=float(deviation[j]),
+                evidence=concepts[j].evidence,
             )
             for j in np.argsort(-deviation, kind="stable")
         ),
@@ -300,6 +324,7 @@ def _shared(
     own: NDArray[np.float32], other: NDArray[np.float32], concepts: tuple[ConceptLabel, ...]
 ) -> tuple[str, ...]:
     """Name what both have more of than the world; what both lack makes them alike, too, but is not shared."""
-    both = np.where((own > 0) & (other > 0), own * other, 0.0)
+    told = np.array([not unconfirmed(concept.evidence) for concept in concepts], bool)
+    both = np.where((own > 0) & (other > 0) & told, own * other, 0.0)
     order = np.argsort(-both, kind="stable")[:_SHARED]
     return tuple(concepts[j].name for j in order if both[j] > 0)

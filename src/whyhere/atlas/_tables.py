@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from whyhere.geo import place_names
-from whyhere.report._text import PLACE_NAMES, coordinates, kilometres, printable, signed
+from whyhere.report._text import PLACE_NAMES, UNCONFIRMED, coordinates, kilometres, printable, signed
 
 if TYPE_CHECKING:
     from whyhere.atlas._compare import ComparedConcept, Comparison
@@ -41,6 +41,9 @@ def place_table(found: PlaceProfile, *, limit: int, width: int, ascii_only: bool
     for words, concepts in (("more", found.highest(limit)), ("less", found.lowest(limit))):
         for row, concept in enumerate(concepts):
             yield f"{words if row == 0 else '':10}{_profile_row(concept, region, ascii_only)}\n"
+    yield from _unconfirmed(
+        [f"{'more' if c.deviation > 0 else 'less'} {c.shown_as}" for c in found.unconfirmed(limit)]
+    )
     if not found.region:
         yield "\nToo few places are near to compare it with a region.\n"
     if found.similar:
@@ -56,7 +59,7 @@ def place_table(found: PlaceProfile, *, limit: int, width: int, ascii_only: bool
 def map_table(found: ConceptMap, *, width: int, ascii_only: bool) -> Iterator[str]:
     """Yield the lines of a map: its peaks by name, and how it agrees with open data."""
     where = f" in {found.region}" if found.region else ""
-    yield from _head(f"{found.name}{where}", found.release, width, ascii_only)
+    yield from _head(f"{found.shown_as}{where}", found.release, width, ascii_only)
     if found.definition:
         yield f"{printable(found.definition)}\n"
     heading = (
@@ -94,11 +97,22 @@ def compare_table(found: Comparison, *, limit: int, width: int, ascii_only: bool
         yield f"more in {printable(side.name)}\n"
         for concept in concepts:
             yield f"  {_compared_row(concept, ascii_only)}\n"
+    yield from _unconfirmed(
+        [
+            f"{c.shown_as} (more in {(found.a if c.effect > 0 else found.b).name})"
+            for c in found.unconfirmed(limit)
+        ]
+    )
     yield (
         "\nError: standard error over blocks. Effect: difference in standard deviations of the world.\n"
         "AUROC: of the first side over the second. Percentiles: in the world, first and second.\n"
         f"\n{CAUTION}\n"
     )
+
+
+def _unconfirmed(names: Sequence[str]) -> Iterator[str]:
+    if names:
+        yield f"\nNot confirmed by open maps: {printable('; '.join(names))}\n{UNCONFIRMED}\n"
 
 
 def _head(title: str, release: str, width: int, ascii_only: bool) -> Iterator[str]:
@@ -110,7 +124,7 @@ def _head(title: str, release: str, width: int, ascii_only: bool) -> Iterator[st
 
 def _profile_row(concept: PlaceConcept, region: str, ascii_only: bool) -> str:
     share = "" if concept.region_percentile is None else f"{concept.region_percentile:>{_mid(region)}.1f}"
-    return f"{_cut(concept.name, _NAME, ascii_only):{_NAME}}{concept.world_percentile:14.1f}  {share}"
+    return f"{_cut(concept.shown_as, _NAME, ascii_only):{_NAME}}{concept.world_percentile:14.1f}  {share}"
 
 
 def _mid(region: str) -> int:
@@ -120,7 +134,7 @@ def _mid(region: str) -> int:
 def _compared_row(concept: ComparedConcept, ascii_only: bool) -> str:
     error = "-" if concept.standard_error is None else f"{concept.standard_error:.3f}"
     return (
-        f"{_cut(concept.name, _NAME, ascii_only):{_NAME}}{signed(concept.difference, 3):>12}{error:>9}"
+        f"{_cut(concept.shown_as, _NAME, ascii_only):{_NAME}}{signed(concept.difference, 3):>12}{error:>9}"
         f"{signed(concept.effect, 2):>9}{concept.auroc:8.2f}"
         f"{concept.percentile_a:10.0f}{concept.percentile_b:7.0f}"
     )
