@@ -13,7 +13,7 @@ from whyhere._assembly import Parts
 from whyhere._hints import Hint, read_hint
 from whyhere.alignment import Contributions, ImageCode
 from whyhere.errors import UsageError
-from whyhere.explain import best_points, strengths, summands, surroundings
+from whyhere.explain import best_points, concept_meanings, strengths, summands, surroundings
 from whyhere.gallery import PlaceUnits
 from whyhere.geo import (
     LatLon,
@@ -153,6 +153,13 @@ class Answerer:
         """How the cells are shared by countries and their first-level units."""
         gallery = self.parts.gallery
         return UnitIndex.build(self.parts.units or PlaceUnits.of(gallery.lat, gallery.lon), self.cells)
+
+    @cached_property
+    def where_concepts_are(self) -> tuple[str, ...]:
+        """Where the release has each of its concepts, in words; from one place of every cell, once."""
+        _, first = np.unique(self.cells.cell_of_point, return_index=True)
+        values = self.parts.alignment.location_concepts(self.parts.gallery.embeddings[first])
+        return concept_meanings(values, self.cells, self.units)
 
     def query(
         self,
@@ -304,9 +311,11 @@ class Answerer:
         return tuple(sorted(found, key=lambda part: -part.contribution))
 
     def meanings(self, code: ImageCode, point: int) -> dict[int, str]:
-        """Say of the landmarks that a photo looks like whose photo it is and how far off, by label."""
+        """Say where the release has its concepts, and of the landmarks that a photo looks like whose photo
+        it is and how far off; by label.
+        """
         gallery, first = self.parts.gallery, len(self.parts.concepts)
-        told = {}
+        told = dict(enumerate(self.where_concepts_are))
         for similar in code.similar:
             landmark = self.parts.landmarks[similar.landmark]
             photo = landmark.photos[similar.photo]

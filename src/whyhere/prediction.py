@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
     from whyhere.picture import Picture
 
+UNCONFIRMED = "* no open map confirms what this concept does in the model; see the model card."
+"""What is said wherever a concept has a star; see `shown_as`."""
+
 
 def shown_as(name: str, strength: float, evidence: str = "") -> str:
     """Return "palm tree", or "less palm tree" where a photo shows less of it than usual.

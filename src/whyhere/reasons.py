@@ -121,5 +121,25 @@ def shared(answers: Sequence[Reasons[AnyPart]], *, limit: int) -> frozenset[str]
     return frozenset.intersection(*firsts)
 
 
+def folded(
+    parts: Iterable[AnyPart], reasons: Reasons[AnyPart]
+) -> tuple[list[AnyPart], list[tuple[str, float]]]:
+    """Split some of the concepts of a score, those of a group say, into what is told and what is folded.
+
+    Returns:
+        Those that are told one by one, and the others as "2 less than usual" and "3 not confirmed *" with
+        what they add up to.
+    """
+    members = list(parts)
+    lines = []
+    for label, hidden in (("less than usual", reasons.absent), ("not confirmed *", reasons.unconfirmed)):
+        ids = {part.id for part in hidden}
+        mine = [part for part in members if part.id in ids]
+        if mine:
+            lines.append((f"{len(mine)} {label}", sum(part.contribution for part in mine)))
+        members = [part for part in members if part.id not in ids]
+    return members, lines
+
+
 def _total(parts: Iterable[Part]) -> float:
     return sum(abs(part.contribution) for part in parts)

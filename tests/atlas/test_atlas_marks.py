@@ -10,7 +10,7 @@ from tiny_atlas import make_atlas
 from whyhere.atlas import Atlas
 from whyhere.atlas._pages import compare_page, map_page, place_page
 from whyhere.atlas._tables import compare_table, map_table, place_table
-from whyhere.report._text import UNCONFIRMED
+from whyhere.prediction import UNCONFIRMED
 
 UNTESTED = ("forest", "coast")
 

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from whyhere.prediction import Assumptions
+from whyhere.prediction import UNCONFIRMED, Assumptions
 from whyhere.report import render
-from whyhere.report._text import HYPOTHESIS, PLACE_NAMES, UNCONFIRMED
+from whyhere.report._text import HYPOTHESIS, PLACE_NAMES
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 

@@ -9,9 +9,9 @@ import numpy as np
 
 from whyhere.atlas._statistics import percentiles
 from whyhere.picture import Picture
+from whyhere.prediction import UNCONFIRMED
 from whyhere.report._canvas import Item, Label, moved, picture
 from whyhere.report._map_panel import SCALE, CellLayer, Frame, boundaries, map_panel, panel_height
-from whyhere.report._text import UNCONFIRMED
 from whyhere.report._world import WIDTH
 
 if TYPE_CHECKING:

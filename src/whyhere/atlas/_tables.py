@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from whyhere.geo import place_names
-from whyhere.report._text import PLACE_NAMES, UNCONFIRMED, coordinates, kilometres, printable, signed
+from whyhere.prediction import UNCONFIRMED
+from whyhere.report._text import PLACE_NAMES, coordinates, kilometres, printable, signed
 
 if TYPE_CHECKING:
     from whyhere.atlas._compare import ComparedConcept, Comparison

@@ -20,6 +20,7 @@ from whyhere.explain._explanation import (
     RegionPicture,
 )
 from whyhere.explain._intervene import Change, Intervened, Plan, intervene, plan, strengths
+from whyhere.explain._meaning import concept_meanings
 from whyhere.explain._region_picture import draw_regions, region_pictures, regions_png
 from whyhere.explain._regions import RegionMap, photo_regions, region_maps
 from whyhere.explain._shift import best_points, surroundings, total_variation
@@ -43,6 +44,7 @@ __all__ = [
     "RegionPicture",
     "Where",
     "best_points",
+    "concept_meanings",
     "concept_score",
     "contrast",
     "deletion_insertion",

@@ -25,6 +25,7 @@ from whyhere.report._explain_words import (
     chosen_text,
     effect_texts,
     explanation_decimals,
+    opening,
     place_called,
     rather_text,
     spot_text,
@@ -33,6 +34,7 @@ from whyhere.report._html import RESPONSIBLE
 from whyhere.report._html_photo import _legend, _shot, country_strip
 from whyhere.report._map_svg import Pin, shared_definitions, world_map
 from whyhere.report._page import page
+from whyhere.report._reasons import STAR, cautions
 from whyhere.report._surface import classify
 from whyhere.report._text import (
     HYPOTHESIS,
@@ -101,7 +103,7 @@ def explanation_page(explanation: Explanation, *, card: ReleaseCard) -> str:
         lede=f"{MODEL_ONLY} {HYPOTHESIS}",
         body="\n".join(sections),
         card=card,
-        notes=_NOTES,
+        notes=(*_NOTES, STAR) if any(c.unconfirmed for c in explanation.here.concepts) else _NOTES,
         definitions=shared_definitions(),
         style=files("whyhere.report").joinpath("explain.css").read_text("utf-8"),
     )
@@ -130,14 +132,8 @@ def _verdict(explanation: Explanation, here: PlaceParts) -> str:
         f'<p class="odds"><strong>{escape(_chance(explanation, here))}</strong> at '
         f'<span class="spot">{spot_text(here)}</span>; {escape(town_text(here.place))}</p>'
     ]
-    concepts = here.concepts
-    for label, chosen in (
-        ("For it", [c for c in concepts[:3] if c.contribution > 0]),
-        ("Against it", [c for c in concepts[::-1][:3] if c.contribution < 0]),
-    ):
-        if chosen:
-            names = ", ".join(f"<b>{escape(printable(concept.shown_as))}</b>" for concept in chosen)
-            parts.append(f'<p class="reason">{label}: {names}.</p>')
+    parts += [f'<p class="reason">{escape(text)}</p>' for text in opening(explanation)]
+    parts += [f'<p class="reason">{escape(text)}</p>' for text in cautions(here.reasons)]
     prediction = explanation.prediction
     if prediction.abstained:
         worth = escape(least_unlikely_text(prediction))

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 
 from whyhere.explain import Contrast, Explanation, Intervention, PlaceParts
-from whyhere.prediction import Answer, Assumptions
+from whyhere.prediction import UNCONFIRMED, Answer, Assumptions
 from whyhere.report._explain_words import (
     MODEL_ONLY,
     STRENGTH,
@@ -21,17 +21,18 @@ from whyhere.report._explain_words import (
     explanation_decimals,
     lines_of_contrast,
     lines_of_place,
+    opening,
     place_called,
     rather_text,
     silent_groups,
     spot_text,
     strength_text,
 )
+from whyhere.report._reasons import cautions
 from whyhere.report._table import _ASCII, _UNICODE, _ascii, _cells, _Table
 from whyhere.report._text import (
     HYPOTHESIS,
     PLACE_NAMES,
-    UNCONFIRMED,
     area_text,
     chance_text,
     exif_text,
@@ -105,7 +106,9 @@ class _Page(_Table):
         name = self.shortened(printable(prediction.photo), self.width - len(release) - 3)
         self.ends((name, "bold"), (release, "dim"))
         self.line((self.look.rule * self.width, "dim"))
-        self.verdict(prediction)
+        for text in opening(explanation):
+            self.line((text, "bold"))
+        self.verdict(prediction, told=True)
         if (gps := exif_text(prediction)) is not None:
             self.line((f"EXIF GPS: {gps} (not used to answer)", ""))
 
@@ -122,6 +125,8 @@ class _Page(_Table):
             ("score", parts.score, "bold"),
         ):
             self.total(label, (None, value)[-len(heads) :], lines, heads, decimals, style=style)
+        for text in cautions(parts.reasons):
+            self.paragraph(text, "yellow")
         if "strength" in heads:
             self.paragraph(STRENGTH, "dim")
 

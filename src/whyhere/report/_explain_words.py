@@ -6,7 +6,21 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from whyhere.explain import Contrast, Explanation, Intervention, PlaceParts
-from whyhere.report._text import area_text, assumed, coordinates, decimals_for, kilometres, percent, printable
+from whyhere.prediction import ConceptContribution
+from whyhere.reasons import REMAINDER, folded
+from whyhere.report._reasons import listed_text
+from whyhere.report._text import (
+    NO_PLACE,
+    area_text,
+    assumed,
+    chance_text,
+    coordinates,
+    decimals_for,
+    kilometres,
+    percent,
+    printable,
+    verdict,
+)
 
 MODEL_ONLY = (
     "This shows what carried the score of the model, not what is true of the photo or the place: "
@@ -39,13 +53,16 @@ class Line:
 
 def lines_of_place(parts: PlaceParts, limit: int) -> Iterator[Line]:
     """Yield the groups of a score with their `limit` strongest concepts each, less groups of nothing."""
+    reasons = parts.reasons
     for group in parts.groups:
+        told, hidden = folded(group.concepts, reasons)
         lines = [
             Line(concept.shown_as, "concept", concept.contribution, strength=concept.strength)
-            for concept in group.concepts
+            for concept in told
             if concept.contribution
         ]
-        yield from _listed(Line(group.name, "group", group.contribution), lines, limit)
+        rest = [Line(label, "rest", value) for label, value in hidden]
+        yield from _listed(Line(group.name, "group", group.contribution), lines, limit, rest)
 
 
 def lines_of_contrast(contrast: Contrast, limit: int) -> Iterator[Line]:
@@ -60,8 +77,8 @@ def lines_of_contrast(contrast: Contrast, limit: int) -> Iterator[Line]:
         yield from _listed(Line(group.name, "group", group.difference, here=here, there=there), lines, limit)
 
 
-def _listed(group: Line, lines: Sequence[Line], limit: int) -> Iterator[Line]:
-    if not lines:
+def _listed(group: Line, lines: Sequence[Line], limit: int, rest: Sequence[Line] = ()) -> Iterator[Line]:
+    if not lines and not rest:
         return
     yield group
     by_size = sorted(lines, key=lambda line: -abs(line.value))
@@ -75,11 +92,51 @@ def _listed(group: Line, lines: Sequence[Line], limit: int) -> Iterator[Line]:
             here=sum(line.here or 0.0 for line in others) if contrasted else None,
             there=sum(line.there or 0.0 for line in others) if contrasted else None,
         )
+    yield from rest
 
 
 def silent_groups(groups: int, lines: Iterable[Line]) -> int:
     """Return how many of so many groups `lines` leaves out."""
     return groups - sum(line.kind == "group" for line in lines)
+
+
+def opening(explanation: Explanation) -> tuple[str, str]:
+    """Say in two sentences that can be quoted what is answered and why, with the numbers that are shown.
+
+    >>> opening(explanation)  # doctest: +SKIP
+    ('Best guess: the photo was taken around southern Norway, 42 % within 262 km.',
+     'For it speaks what the model sees as fjord (mostly Norway) and tundra, against it palm tree; this is a
+     hypothesis, not proof.')
+    """
+    prediction, here = explanation.prediction, explanation.here
+    chance = chance_text(here.probability, here.radius_km, prediction.assumptions)
+    lead, area = verdict(prediction)
+    if here.rank == 1 and area:
+        what = f"taken {area}" if area.startswith("around ") else f"from {area}"
+        sure = "The photo was likely" if lead == "Likely" else f"{lead}: the photo was"
+        first = f"{sure} {what}, {chance}."
+    elif here.rank == 1:
+        first = f"{NO_PLACE.removesuffix('.')}; the least unlikely is {place_called(here)}, {chance}."
+    else:
+        first = f"The model gives {place_called(here)} {chance}."
+    reasons = here.reasons
+    sides = []
+    for label, concepts in (
+        ("For it speaks", reasons.speaking[:3]),
+        ("against it", reasons.against[:2]),
+    ):
+        if concepts:
+            sides.append(f"{label} what the model sees as {listed_text([_quoted(c) for c in concepts])}")
+    told = ", ".join(sides) or "No concept that is told here speaks for it or against it"
+    told = told.replace(", against it what the model sees as", ", against it")
+    thin = "most of the score has no name, so " if REMAINDER in reasons.rests_on else ""
+    return first, f"{told[:1].upper()}{told[1:]}; {thin}this is a hypothesis, not proof."
+
+
+def _quoted(concept: ConceptContribution) -> str:
+    name = printable(concept.shown_as)
+    meant = concept.meaning.startswith("most")
+    return f"{name} ({printable(concept.meaning)})" if meant and concept.strength > 0 else name
 
 
 def place_called(parts: PlaceParts) -> str:

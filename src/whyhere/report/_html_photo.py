@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from html import escape
 
-from whyhere.prediction import Answer, Prediction
+from whyhere.prediction import UNCONFIRMED, Answer, Prediction
 from whyhere.report._html_answer import answer_section, bar_scale
 from whyhere.report._map_svg import Pin, world_map
 from whyhere.report._reasons import cautions, listed_text
@@ -51,8 +51,14 @@ def photo_section(prediction: Prediction, *, index: int, total: int) -> str:
         f'<article class="sheet photo" id="p{index}" aria-labelledby="p{index}-h">'
         f'<div class="top"><div><h2 id="p{index}-h">{heading}</h2>{_shot(prediction, name)}</div>'
         f"<div>{_verdict(prediction, index)}</div></div>"
-        f"{_world(prediction, pins, surface, index)}{evidence}</article>"
+        f"{_world(prediction, pins, surface, index)}{evidence}{_star(prediction)}</article>"
     )
+
+
+def _star(prediction: Prediction) -> str:
+    """Explain the mark of concepts that no open map confirms, where there is one."""
+    starred = any(concept.unconfirmed for answer in prediction.answers for concept in answer.concepts)
+    return f'<p class="note">{UNCONFIRMED}</p>' if starred else ""
 
 
 def _shot(prediction: Prediction, name: str) -> str:

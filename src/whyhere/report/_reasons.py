@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from whyhere.prediction import ConceptContribution, Prediction
+from whyhere.prediction import UNCONFIRMED, ConceptContribution, Prediction
 from whyhere.reasons import ABSENCES, REMAINDER, Reasons, shared
 from whyhere.report._text import printable, signed
 
 NAMED = 3
 """Concepts that a folded line names; the others are counted."""
+
+STAR = ("A star *", UNCONFIRMED.removeprefix("* ").capitalize())
+"""What pages say of the mark."""
 
 _CAUTIONS = {
     ABSENCES: "Caution: most of what speaks for it is what the photo shows less of than usual.",

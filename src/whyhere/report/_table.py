@@ -12,13 +12,12 @@ from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from whyhere.prediction import Answer, Assumptions, ConceptContribution, Prediction
+from whyhere.prediction import UNCONFIRMED, Answer, Assumptions, ConceptContribution, Prediction
 from whyhere.report._reasons import absent_text, cautions, shared_concepts, unconfirmed_text
 from whyhere.report._text import (
     HYPOTHESIS,
     NO_PLACE,
     PLACE_NAMES,
-    UNCONFIRMED,
     area_text,
     assumption_texts,
     chance_text,
@@ -173,11 +172,11 @@ class _Table:
         for text in cautions(reasons):
             self.paragraph(text, "yellow")
 
-    def verdict(self, prediction: Prediction) -> None:
-        """Print what the evidence allows to say, by country too, and what was assumed."""
+    def verdict(self, prediction: Prediction, *, told: bool = False) -> None:
+        """Print what the evidence allows to say, unless it was told, by country too, and what was assumed."""
         if prediction.abstained:
             self.line((NO_PLACE, "bold yellow"), (f" {least_unlikely_text(prediction)}", ""))
-        else:
+        elif not told:
             self.line((headline(prediction), "bold"))
         if countries := countries_text(prediction):
             self.line((f"Countries: {countries}", ""))

@@ -14,7 +14,6 @@ from collections.abc import Iterable
 from whyhere.geo import PlaceName, great_circle_km
 from whyhere.prediction import Answer, Assumptions, ConceptContribution, Prediction
 
-UNCONFIRMED = "* no open map confirms what this concept does in the model; see the model card."
 HYPOTHESIS = "Estimates are hypotheses to be checked, not proof of where a photo was taken."
 PLACE_NAMES = "Place names: GeoNames (geonames.org), CC BY 4.0."
 NO_PLACE = "No place stands out."
