@@ -1,4 +1,4 @@
-"""The two sentences that an explanation opens with: quotable, and never bolder than the numbers below them."""
+"""The two sentences that an explanation opens with: quotable, never bolder than the numbers below."""
 
 from __future__ import annotations
 

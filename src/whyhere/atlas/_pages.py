@@ -99,15 +99,13 @@ def place_page(found: PlaceProfile) -> str:
             f"Here: {found.region or 'none, too few places are near'} ({found.region_points:,} places).",
         ),
     )
-    if any(concept.unconfirmed for concept in found.concepts):
-        notes = (*notes, _STAR)
     return page(
         title=f"whyhere: {found.place}",
         heading=str(found.place),
         lede=f"{coordinates(found.lat, found.lon)}. {CAUTION}",
         body=body,
         card=found.card,
-        notes=notes,
+        notes=(*notes, *_marks(found.concepts)),
         style=_STYLE,
     )
 
@@ -203,8 +201,6 @@ def compare_page(found: Comparison, *, limit: int) -> str:
         ("AUROC", f"How often a cell of {a} has more of the concept than one of {b}; 0.5 tells nothing."),
         ("Many concepts", f"{len(found.concepts)} concepts are compared at once: a few differ by chance."),
     )
-    if any(concept.unconfirmed for concept in found.concepts):
-        notes = (*notes, _STAR)
     both = f" {found.shared_points:,} places lie in both." if found.shared_points else ""
     lede = (
         f"{found.a.points:,} places in {found.a.cells:,} cells against {found.b.points:,} in "
@@ -216,9 +212,14 @@ def compare_page(found: Comparison, *, limit: int) -> str:
         lede=lede,
         body=body,
         card=found.card,
-        notes=notes,
+        notes=(*notes, *_marks(found.concepts)),
         style=_STYLE,
     )
+
+
+def _marks(concepts: Sequence[PlaceConcept | ComparedConcept]) -> tuple[tuple[str, str], ...]:
+    """Explain the mark of concepts that no open map confirms, where there is one."""
+    return (_STAR,) if any(concept.unconfirmed for concept in concepts) else ()
 
 
 def _place_row(concept: PlaceConcept) -> tuple[str, ...]:
