@@ -217,7 +217,7 @@ def compare_page(found: Comparison, *, limit: int) -> str:
     )
 
 
-def _marks(concepts: Sequence[PlaceConcept | ComparedConcept]) -> tuple[tuple[str, str], ...]:
+def _marks(concepts: Sequence[PlaceConcept | ComparedConcept | ConceptMap]) -> tuple[tuple[str, str], ...]:
     """Explain the mark of concepts that no open map confirms, where there is one."""
     return (_STAR,) if any(concept.unconfirmed for concept in concepts) else ()
 
