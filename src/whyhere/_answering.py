@@ -311,9 +311,7 @@ class Answerer:
         return tuple(sorted(found, key=lambda part: -part.contribution))
 
     def meanings(self, code: ImageCode, point: int) -> dict[int, str]:
-        """Say where the release has its concepts, and of the landmarks that a photo looks like whose photo
-        it is and how far off; by label.
-        """
+        """Say by label where the release has its concepts, and whose photo a landmark is and how far off."""
         gallery, first = self.parts.gallery, len(self.parts.concepts)
         told = dict(enumerate(self.where_concepts_are))
         for similar in code.similar:

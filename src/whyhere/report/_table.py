@@ -45,6 +45,7 @@ _LABEL = 9  # "against" and its gap
 _NAME_MAX = 30
 _BAR_MAX = 40
 _BAR_MIN = 10
+_ASIDE = 36  # columns left for where the release has a concept
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,12 +213,16 @@ class _Table:
             middle = name + " " * (scale.name_width - _cells(name)) + f"  {value}  "
             meaning = printable(concept.meaning)
             room = self.width - _cells(start) - _cells(middle)
-            aside = room - _cells(meaning) - 2 if meaning else 0
-            room = min(room, _BAR_MAX, aside if aside >= _BAR_MIN else _BAR_MAX)
+            fits = bool(meaning) and room - _cells(meaning) - 2 >= _BAR_MIN
+            room = min(room, _BAR_MAX, max(room - _ASIDE, _BAR_MIN) if fits else _BAR_MAX)
+            if fits:
+                room = min(room, self.width - _cells(start) - _cells(middle) - _cells(meaning) - 2)
             bar = self.bar(abs(concept.contribution) / scale.largest, room, against=concept.contribution < 0)
-            # A meaning that leaves no room for the bar is left out.
-            after = " " * (room - _cells(bar) + 2) + meaning if aside >= _BAR_MIN else ""
+            after = " " * (room - _cells(bar) + 2) + meaning if fits else ""
             self.line((start, "dim"), (middle, ""), (bar, style), (after, "dim"))
+            if meaning and not fits and not meaning.startswith(("most", "in many")):
+                # A landmark: whose photo it is must be told.
+                self.paragraph(f"{' ' * _LABEL}{meaning}", "dim")
 
     def elsewhere(self, prediction: Prediction) -> None:
         """Print how much probability lies outside all answers."""
