@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from whyhere.cli._console import use_utf8
 from whyhere.errors import UsageError
 
 if TYPE_CHECKING:
@@ -36,6 +37,14 @@ NUMBER = re.compile(r"[-+\u2212]?(?:\d+\.?\d*|\.\d+)", re.ASCII)
 
 
 def format_of(format: str | None, out: Path | None, formats: Sequence[str]) -> str:
+    """Return the format asked for; what programs read is UTF-8 from here on."""
+    chosen = _format_of(format, out, formats)
+    if chosen != "table":
+        use_utf8()
+    return chosen
+
+
+def _format_of(format: str | None, out: Path | None, formats: Sequence[str]) -> str:
     """Return the format asked for, else the one that the suffix of the file means, else a table."""
     if format is None:
         suffix = out.suffix.lower().lstrip(".") if out else ""

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from whyhere.cli._own_concepts import NOT_BUILT, build, check, is_built, print_json, read_bank
+from whyhere.cli._console import print_json
+from whyhere.cli._own_concepts import NOT_BUILT, build, check, is_built, read_bank
 from whyhere.errors import UsageError
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from whyhere.cli._console import use_utf8
 from whyhere.cli._notes import note
 from whyhere.errors import UsageError
 
@@ -165,6 +166,7 @@ def evaluate(
         if format == "json"
         else ev.to_markdown(result, **extra, headline=headline)
     )
+    use_utf8()
     write_output(lambda console: iter([text]), None)
     if told:
         raise typer.Exit(1)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from whyhere.cli._console import use_utf8
 from whyhere.cli._notes import note
 from whyhere.cli._options import DecodeMemory, DecodeSeconds
 from whyhere.errors import MissingFileError, UsageError
@@ -108,6 +109,8 @@ def explain(
     if target is not None and target == page:
         raise UsageError("--output and --html name the same file; name two")
     format = _format_of(format, target, EXPLANATION_FORMATS)
+    if format not in ("table", "text"):
+        use_utf8()
     # What cannot be understood is refused before the model is loaded.
     places = {name: parse_where(text) for name, text in (("at", at), ("versus", versus)) if text is not None}
     strengths, only_inside = _strengths(set_ or []), _checked_region(region)

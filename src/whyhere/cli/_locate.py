@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from whyhere.cli._batch import RESUMABLE, Batch, Done, read_done
+from whyhere.cli._console import use_utf8
 from whyhere.cli._notes import note
 from whyhere.cli._options import DecodeMemory, DecodeSeconds
 from whyhere.cli._output import checked_target, write_growing, write_output
@@ -102,6 +103,8 @@ def locate(
     if target is not None and target == report_file:
         raise UsageError("--output and --html name the same file; name two")
     format = _format_of(format, target, FORMATS)
+    if format != "table":
+        use_utf8()
     for option, wanted in (("--circles", circles), ("--surface", surface)):
         if wanted and format not in _ON_MAPS:
             raise UsageError(f"{option} is for --format {' and '.join(_ON_MAPS)}, not for {format}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+import threading
 from typing import Annotated
 
 import typer
@@ -22,9 +23,12 @@ from whyhere.cli import (
     _releases,
     _train,
 )
+from whyhere.cli._console import guard_streams
 from whyhere.cli._notes import set_loudness
 from whyhere.errors import WhyhereError
 
+_INTERRUPTED = 130  # as shells have it: 128 and the number of SIGINT
+_INTERRUPTED_TEXT = "whyhere: interrupted; a result that was not finished is not written"
 _LOUDNESS = re.compile("-q|--quiet|-v+|--verbose")
 
 app = typer.Typer(
@@ -80,15 +84,47 @@ def _loudness_first(arguments: list[str]) -> list[str]:
 
 def main() -> None:
     """Run the command line and exit with its code."""
+    guard_streams()
+    code: int | str | None = 0
     try:
         app(_loudness_first(sys.argv[1:]))
+    except SystemExit as end:
+        code = end.code
+        if _is_by_ctrl_c(end):
+            print(_INTERRUPTED_TEXT, file=sys.stderr)
+    except WhyhereError as error:
+        code = error.exit_code
+        print(f"whyhere: {error}", file=sys.stderr)
+    except BrokenPipeError:
+        code = _drop_output()
+    except KeyboardInterrupt:
+        code = _INTERRUPTED
+        print(_INTERRUPTED_TEXT, file=sys.stderr)
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        code = _drop_output()
     except WhyhereError as error:
         print(f"whyhere: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
-    except BrokenPipeError:
-        # The reader has gone, as in `whyhere locate ... | head`; keep Python from complaining at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
-    except KeyboardInterrupt:
-        print("whyhere: interrupted", file=sys.stderr)
-        sys.exit(130)
+        code = _drop_output()
+    if code == _INTERRUPTED and threading.active_count() > 1:
+        # A decoder that is in the middle of a photo would be waited for.
+        sys.stderr.flush()
+        os._exit(_INTERRUPTED)
+    sys.exit(code)
+
+
+def _is_by_ctrl_c(end: BaseException | None) -> bool:
+    """Tell whether a KeyboardInterrupt became this exit on its way through typer."""
+    while end is not None and not isinstance(end, KeyboardInterrupt):
+        end = end.__cause__ or end.__context__
+    return end is not None
+
+
+def _drop_output() -> int:
+    """Send what is left to nowhere and return the exit code.
+
+    The reader has gone, as in `whyhere locate ... | head`, or the disk is full: Python would complain.
+    """
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    return 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from whyhere.cli._console import print_json
 from whyhere.cli._output import checked_target
 from whyhere.errors import MissingFileError, UsageError
 
@@ -147,11 +147,6 @@ def read_bank(path: Path) -> OwnBank:
     from whyhere.images import PHOTO_SUFFIXES
 
     return read_own_bank(path, photo_suffixes=PHOTO_SUFFIXES)
-
-
-def print_json(value: object) -> None:
-    """Print a value as indented JSON."""
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 
 def _report(directions: Directions) -> dict[str, Any]:

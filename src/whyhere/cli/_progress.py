@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from whyhere.cli._console import raw
 from whyhere.cli._notes import noisy
 
 
@@ -23,7 +24,7 @@ def place_progress(description: str, *, shown: bool = True) -> Iterator[Callable
     from rich.console import Console
     from rich.progress import Progress, TaskID
 
-    bar = Progress(console=Console(stderr=True), transient=True)
+    bar = Progress(console=Console(file=raw(sys.stderr)), transient=True)
     task: TaskID | None = None
 
     def update(done: int, total: int) -> None:

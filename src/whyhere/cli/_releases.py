@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from whyhere._printable import printable
+from whyhere.cli._console import print_json, raw
 from whyhere.errors import MissingFileError, UsageError
 
 if TYPE_CHECKING:
@@ -28,7 +30,7 @@ def list_(as_json: AsJson = False) -> None:
 
     rows = [describe(release) for release in known_releases()]
     if as_json:
-        _print_json(rows)
+        print_json(rows)
         return
     from whyhere.cli._output import print_table
 
@@ -81,7 +83,7 @@ def show(name: Name = "base", as_json: AsJson = False) -> None:
 
     details = describe(resolve(name))
     if as_json:
-        _print_json(details)
+        print_json(details)
         return
     typer.echo(f"{details['name']} {details['version']}: {details['state']}")
     for title in ("summary", "accuracy"):
@@ -128,7 +130,7 @@ def credits(name: Name = "base", as_json: AsJson = False) -> None:
 
     found = read_credits(resolve(name))
     if as_json:
-        _print_json([asdict(credit) for credit in found])
+        print_json([asdict(credit) for credit in found])
         return
     typer.echo(f"{len(found):,} photos")
     for title, counts in zip(("licence", "source"), credit_counts(found), strict=True):
@@ -245,12 +247,12 @@ def _byte_progress() -> Iterator[Progress]:
         BarColumn(),
         TextColumn("{task.fields[amount]}"),
     )
-    with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
+    with Bars(*columns, console=Console(file=raw(sys.stderr)), transient=True) as bars:
         bar = bars.add_task("", amount="")
 
         def draw(task: str, done: int, total: int | None) -> None:
             amount = f"{done / 1e6:.1f} of {_megabytes(total)}" if total else ""
-            bars.update(bar, description=task, completed=done, total=total, amount=amount)
+            bars.update(bar, description=printable(task), completed=done, total=total, amount=amount)
 
         yield draw
 
@@ -261,9 +263,3 @@ def _megabytes(count: int) -> str:
 
 def _say(text: str) -> None:
     typer.echo(text, err=True)
-
-
-def _print_json(value: object) -> None:
-    import json
-
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))

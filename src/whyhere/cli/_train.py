@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from whyhere._printable import printable
+from whyhere.cli._console import raw
 from whyhere.errors import UsageError
 
 if TYPE_CHECKING:
@@ -124,12 +126,12 @@ def _progress(*, enabled: bool) -> Iterator[Callable[[str, int, int], None]]:
 
     tasks: dict[str, TaskID] = {}
     bar = Progress(
-        console=Console(stderr=True), disable=not (enabled and sys.stderr.isatty()), transient=True
+        console=Console(file=raw(sys.stderr)), disable=not (enabled and sys.stderr.isatty()), transient=True
     )
 
     def update(what: str, done: int, total: int) -> None:
         if what not in tasks:
-            tasks[what] = bar.add_task(what, total=total)
+            tasks[what] = bar.add_task(printable(what), total=total)
         bar.update(tasks[what], completed=done)
 
     with bar:

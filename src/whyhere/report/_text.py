@@ -1,52 +1,19 @@
-"""Words and numbers as people read them, and the cleaning of text that came from outside.
-
-File names may hold newlines, terminal escapes, right-to-left overrides or bytes that are not UTF-8. Every
-format but JSON shows such characters as visible escapes; JSON escapes them by its own rules.
-"""
+"""Words and numbers as people read them."""
 
 from __future__ import annotations
 
 import math
-import re
-import unicodedata
 from collections.abc import Iterable
 
+from whyhere._printable import SURROGATE as SURROGATE
+from whyhere._printable import escaped as escaped
+from whyhere._printable import printable as printable
 from whyhere.geo import PlaceName, great_circle_km
 from whyhere.prediction import Answer, Assumptions, ConceptContribution, Prediction
 
 HYPOTHESIS = "Estimates are hypotheses to be checked, not proof of where a photo was taken."
 PLACE_NAMES = "Place names: GeoNames (geonames.org), CC BY 4.0."
 NO_PLACE = "No place stands out."
-
-_SHORT_ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
-SURROGATE = re.compile("[\ud800-\udfff]")
-"""Half a pair of surrogates: a byte of a file name that is not UTF-8, or damage."""
-# Bidirectional controls can make a name read as another one; U+FEFF is invisible.
-_DECEPTIVE = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
-
-
-def printable(text: str) -> str:
-    r"""Return `text` with every character that is not safe to show written as a visible escape.
-
-    Escaped are control characters, line and paragraph separators, bidirectional controls, noncharacters and
-    lone surrogates (bytes of a file name that are not UTF-8, as `os.fsdecode` returns them). The result
-    is one line, valid UTF-8, and valid in XML 1.0.
-
-    Example:
-        >>> printable("a\nb\x1b[31m\udcff")
-        'a\\nb\\x1b[31m\\xff'
-    """
-    return text if text.isascii() and text.isprintable() else "".join(map(_visible, text))
-
-
-def escaped(character: str) -> str:
-    r"""Return a visible escape: `\n`, `\xNN` for a byte or a code below 256, `\uNNNN` above."""
-    if character in _SHORT_ESCAPES:
-        return _SHORT_ESCAPES[character]
-    code = ord(character)
-    if 0xDC80 <= code <= 0xDCFF:
-        return f"\\x{code - 0xDC00:02x}"
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 def percent(probability: float) -> str:
@@ -230,11 +197,3 @@ def exif_text(prediction: Prediction) -> str | None:
         if great_circle_km(gps.lat, gps.lon, answer.lat, answer.lon) <= answer.radius_km:
             return text if answer.rank == 1 else f"{text}, within the radius of answer {answer.rank}"
     return text
-
-
-def _visible(character: str) -> str:
-    if character in _DECEPTIVE or unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"}:
-        return escaped(character)
-    code = ord(character)
-    noncharacter = code & 0xFFFE == 0xFFFE or 0xFDD0 <= code <= 0xFDEF
-    return escaped(character) if noncharacter else character

@@ -1,0 +1,112 @@
+"""Standard output and standard error as the commands see them: nothing that is printed can do anything.
+
+What whyhere prints comes from file names, release directories, regions and tables of strangers. Escapes that
+move the cursor, change the title or turn the direction of text are made visible here, where text leaves, so
+that no command can forget to.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from typing import Any, TextIO
+
+from whyhere._printable import without_controls
+from whyhere.errors import WhyhereError
+
+
+class OutputError(WhyhereError):
+    """Standard output cannot be written to, as on a full disk (exit code 1)."""
+
+
+class SafeText:
+    """A text stream whose controls are visible escapes; all else is the stream's own."""
+
+    def __init__(self, stream: TextIO, name: str) -> None:
+        self._stream, self._name = stream, name
+        self._colour = stream.isatty()
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the stream has
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        """Write text, with controls as escapes, and what the encoding does not know, too."""
+        try:
+            return self._stream.write(without_controls(text, colour=self._colour))
+        except BrokenPipeError:
+            raise
+        except (OSError, ValueError) as error:
+            raise self._refused(error) from error
+
+    def writelines(self, lines: Any) -> None:  # noqa: ANN401 - any iterable of text
+        for line in lines:
+            self.write(line)
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except BrokenPipeError:
+            raise
+        except (OSError, ValueError) as error:
+            raise self._refused(error) from error
+
+    def _refused(self, error: Exception) -> OutputError:
+        return OutputError(f"cannot write to {self._name}: {getattr(error, 'strerror', None) or error}")
+
+
+def guard_streams() -> None:
+    """Put safe streams in the place of standard output and standard error, for the rest of the process."""
+    _occupy_closed_streams()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    if not isinstance(sys.stdout, SafeText):
+        sys.stdout = SafeText(sys.stdout, "standard output")
+    if not isinstance(sys.stderr, SafeText):
+        sys.stderr = SafeText(sys.stderr, "standard error")
+
+
+def use_utf8() -> None:
+    """Write standard output as UTF-8, whatever the terminal: formats for programs have one encoding."""
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace", newline="")
+
+
+def print_json(value: object) -> None:
+    """Print a value as indented JSON, in UTF-8."""
+    import json
+
+    use_utf8()
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def raw(stream: Any) -> Any:  # noqa: ANN401 - a stream, or a safe one around it
+    """Return the stream behind a safe one, for progress bars, which move the cursor."""
+    return getattr(stream, "_stream", stream)
+
+
+def _occupy_closed_streams() -> None:
+    """Open the null device in the place of closed streams: the next file would take their numbers."""
+    names = ("stdin", "stdout", "stderr")
+    missing = [name for name in names if getattr(sys, name) is None]
+    if not missing:
+        return
+    null = os.open(os.devnull, os.O_RDWR)
+    while null < len(names):
+        null = os.open(os.devnull, os.O_RDWR)
+    os.close(null)
+    for name in missing:
+        if name == "stdout":
+            sys.stdout = _Closed()
+        else:
+            setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w", encoding="utf-8"))  # noqa: SIM115, PTH123
+
+
+class _Closed(io.StringIO):
+    """Standard output of a process that was started without one."""
+
+    def write(self, text: str) -> int:
+        if text:
+            raise OutputError("standard output is closed; name a file with --output or --out")
+        return 0
