@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 from pathlib import Path
 
@@ -49,30 +48,14 @@ def base_release():
     return release
 
 
-CHROMIUM_FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-breakpad",
-    "--disable-component-update",
-    "--disable-default-apps",
-    "--disable-domain-reliability",
-    "--disable-sync",
-    "--metrics-recording-only",
-    "--no-first-run",
-    "--no-pings",
-]
+@pytest.fixture(scope="session")
+def browsers(tmp_path_factory):
+    """Browsers by font set, one process each for all tests of a worker."""
+    from browser import Browsers, chromium
 
-
-@pytest.fixture(scope="module")
-def browser():
-    """A Chromium that asks the network for nothing of its own; skips where there is none."""
+    path = chromium()
     sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright (pip install playwright)")
-    path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-    if path is None:
-        pytest.skip("needs a Chromium on the PATH or in CHROMIUM")
     with sync_api.sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=path, args=CHROMIUM_FLAGS)
+        running = Browsers(playwright, path, tmp_path_factory.mktemp("browsers"))
         yield running
         running.close()

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _STYLE = (
     "body{margin:0;background:#fff}figure{margin:0;overflow-x:auto}"
-    "svg{display:block;width:100%;min-width:46rem;max-width:72rem;height:auto;margin:0 auto}"
+    "svg{display:block;width:100%;min-width:52rem;max-width:72rem;height:auto;margin:0 auto}"
 )
 
 

@@ -10,8 +10,8 @@ import jsonschema
 import pytest
 from explanation_samples import explanation_of
 from lxml import html as lxml_html
-from test_report_browser import CONTRAST, OVERFLOW
 
+from browser import FONT_SETS
 from whyhere import UsageError
 from whyhere.explain import Change
 from whyhere.prediction import Assumptions, HintWords
@@ -169,25 +169,28 @@ def test_other_formats_and_numbers_that_are_not_finite_are_refused(explained, ca
         stream_explanation(broken, "table", card=card)
 
 
-@pytest.mark.browser
-@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 390)])
-def test_the_page_opens_quietly_complete_and_legible(kauai, card, browser, tmp_path, scheme, width):
-    path = tmp_path / "why.html"
+@pytest.fixture(scope="module")
+def page_of_everything(kauai, card, tmp_path_factory):
+    path = tmp_path_factory.mktemp("explanation") / "why.html"
     path.write_text(render(explanation_of(kauai, with_regions=True), "html", card), "utf-8")
-    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, offline=True)
-    requests, said = [], []
-    context.on("request", lambda request: requests.append(request.url))
-    page = context.new_page()
-    page.on("console", lambda message: said.append(message.text))
-    page.on("pageerror", lambda error: said.append(str(error)))
-    page.goto(path.as_uri(), wait_until="load")
-    assert [url for url in requests if not url.startswith("data:")] == [path.as_uri()]
-    assert said == []
-    assert page.evaluate("[...document.images].every((i) => i.complete && i.naturalWidth)")
-    assert page.evaluate("getComputedStyle(document.querySelector('.maps')).display") == "grid"
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    assert page.evaluate(OVERFLOW) == []
-    contrast = page.evaluate(CONTRAST)
-    assert len(contrast) > 100
-    assert [item for item in contrast if item[0] < 4.5] == []
-    context.close()
+    return path
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_opens_quietly_complete_and_legible(browsers, page_of_everything, scheme):
+    with browsers.open(page_of_everything, scheme=scheme) as opened:
+        assert opened.requests_beside_data() == [page_of_everything.as_uri()]
+        assert opened.said == []
+        assert opened.page.evaluate("[...document.images].every((i) => i.complete && i.naturalWidth)")
+        assert opened.page.evaluate("getComputedStyle(document.querySelector('.maps')).display") == "grid"
+        opened.open_details()
+        assert opened.hard_to_read() == []
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("fonts", FONT_SETS)
+def test_the_page_fits_every_window_in_any_font(browsers, page_of_everything, fonts):
+    with browsers.open(page_of_everything, fonts=fonts) as opened:
+        opened.open_details()
+        assert not (faults := opened.layout_faults()), "\n".join(faults)

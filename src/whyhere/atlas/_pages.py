@@ -45,7 +45,7 @@ _STYLE = (
     ".numbers th:first-child, .numbers td:first-child { text-align: left; }\n"
     ".numbers thead th { font-size: .8rem; color: var(--soft); vertical-align: bottom; }\n"
     ".numbers tbody tr { border-top: 1px solid var(--line); }\n"
-    ".scroll { overflow-x: auto; }\n"
+    ".scroll { overflow-x: auto; overflow-wrap: break-word; }\n"
 )
 _MINUS = "\N{MINUS SIGN}"
 _COSINE = (

@@ -66,8 +66,9 @@ def sankey(found: Comparison, *, limit: int) -> Picture:
             Label(_RIGHT + _BAR + 8, top + total / 2 + 5, named.name, 16.0, colour=colour, bold=True)
         )
         top += total + between
-    height = max(y, top - between) + 40.0
-    items.append(Label(10.0, height - 12.0, _FOOT, 11.0, colour=_SOFT))
+    height = max(y, top - between) + 54.0
+    for below, line in zip((26.0, 12.0), _FOOT, strict=True):
+        items.append(Label(10.0, height - below, line, 11.0, colour=_SOFT))
     title = f"{found.a.name} and {found.b.name}, told apart by concepts"
     words = (
         f"Flows from {len(shown)} concepts to {found.a.name} and {found.b.name}; the table has the numbers."
@@ -76,8 +77,8 @@ def sankey(found: Comparison, *, limit: int) -> Picture:
 
 
 _FOOT = (
-    "Width of a flow: mean percentile of the side's cells among those of the world. In brackets: how often a "
-    "cell of the side in colour ranks above one of the other (AUROC)."
+    "Width of a flow: mean percentile of the side's cells among those of the world.",
+    "In brackets: how often a cell of the side in colour ranks above one of the other (AUROC).",
 )
 
 
