@@ -50,10 +50,9 @@ def ensure(folder: str, *, extras: str = "", before: tuple[str, ...] = ()) -> Pa
             "Python cannot make virtual environments here; on Debian and Ubuntu: apt install python3-venv"
         )
     for requirement in (*before, f"-e.{extras}"):
-        arguments = requirement.split()
-        done = subprocess.run(
-            [python, "-m", "pip", "install", "--quiet", *arguments], cwd=ROOT, stdout=sys.stderr
-        )
+        # Python compiles what is imported; pip would compile all of torch, which takes longer than its tests.
+        install = [python, "-m", "pip", "install", "--quiet", "--no-compile", *requirement.split()]
+        done = subprocess.run(install, cwd=ROOT, stdout=sys.stderr)
         if done.returncode != 0:
             sys.exit(f"pip could not install {requirement}; its message is above")
     stamp.write_text(wanted)

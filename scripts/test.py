@@ -10,6 +10,8 @@ import os
 import shutil
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 from environment import ROOT, ensure, run
 
@@ -17,40 +19,49 @@ from environment import ROOT, ensure, run
 # bring gigabytes of CUDA libraries on Linux.
 TORCH = "torch==2.13.0"
 
+# Quick checks that need one core while the other waits for the network.
+CHECKS = (("ruff", "format", "--check", "."), ("ruff", "check", "."), ("mypy",))
+
 
 def main() -> int:
     """Do it all and return 0 if every check passed."""
+    began = time.monotonic()
     arguments = sys.argv[1:]
     fast = "--fast" in arguments
     arguments = [argument for argument in arguments if argument != "--fast"]
     python = ensure(".venv-test", extras="[test]", before=() if fast else (TORCH,))
+    running = [
+        subprocess.Popen([python, "-m", *check], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        for check in CHECKS
+    ]
     install_programs()
     fetched = run(python, "-m", "whyhere", "releases", "fetch", "base")
+    worst = 0
+    for check, process in zip(CHECKS, running, strict=True):
+        said = process.communicate()[0].decode()
+        print(f"== {' '.join(check)}\n{said}", end="", file=sys.stderr, flush=True)
+        worst = process.returncode or worst
     if fetched != 0:
         return fetched
-    checks = (
-        ("ruff", "format", "--check", "."),
-        ("ruff", "check", "."),
-        ("mypy",),
-        ("pytest", "-n", "auto", *arguments),
-    )
-    worst = 0
-    for check in checks:
-        print(f"== {' '.join(check)}", file=sys.stderr, flush=True)
-        worst = run(python, "-m", *check) or worst
-    return worst
+    print(f"Ready after {time.monotonic() - began:.0f} s\n== pytest", file=sys.stderr, flush=True)
+    return run(python, "-m", "pytest", "-n", "auto", *arguments) or worst
 
 
 def install_programs() -> None:
-    """Install programs that tests use where this is a bare Debian and we may.
+    """Install what tests use where this is a bare Debian and we may.
 
-    Without Chromium the tests of the report skip; without strace the test that nothing leaves the machine
-    sees less.
+    Without Chromium and fonts the tests of pages skip; without strace the test that nothing leaves this
+    machine sees less.
     """
-    absent = [program for program in ("chromium", "strace") if not shutil.which(program)]
-    if not absent or not shutil.which("apt-get") or not hasattr(os, "geteuid") or os.geteuid() != 0:
+    if not shutil.which("apt-get") or not hasattr(os, "geteuid") or os.geteuid() != 0:
         return
-    print(f"Installing {' and '.join(absent)} for the tests", file=sys.stderr)
+    fonts = Path("/usr/share/fonts/truetype")
+    absent = [program for program in ("chromium", "strace") if not shutil.which(program)]
+    absent += ["fonts-dejavu-core"] * (not (fonts / "dejavu").is_dir())
+    absent += ["fonts-liberation"] * (not (fonts / "liberation").is_dir())
+    if not absent:
+        return
+    print(f"Installing {', '.join(absent)} for the tests", file=sys.stderr)
     subprocess.run(["apt-get", "-qq", "update"], stdout=sys.stderr)
     subprocess.run(["apt-get", "-qq", "install", "-y", "--no-install-recommends", *absent], stdout=sys.stderr)
 
