@@ -173,7 +173,7 @@ def test_with_a_region_the_answers_are_conditional_and_said_to_be(run, photo, tm
     assert (data["here"]["place"]["country_code"], data["here"]["how"]) == ("FR", "nearest")
     code, _, err, _ = run(photo, "--region", "FR", "--at", "DE")
     assert (code, "lies in Germany" in err) == (2, True)
-    assert json.loads(run(photo, "--format", "json")[1])["region"] is None
+    assert json.loads(run(photo, "--format", "json")[1])["assumptions"]["region"] is None
     assert "only inside" not in run(photo)[2]
 
 
