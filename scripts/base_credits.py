@@ -2,7 +2,8 @@
 
     python scripts/base_credits.py --open-photos FOLDER --street-photos FOLDER [--out DIR]
 
-Each folder holds `index.csv`. Prints the Markdown section on sources and licences.
+Each folder holds `index.csv`. Prints the Markdown section on sources and licences; `whyhere train --config
+base` writes the same file.
 """
 
 from __future__ import annotations
@@ -10,14 +11,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from whyhere.releases import CREDITS_FILE, Credit, credits_markdown, credits_of_table, write_credits
+from whyhere.releases import CREDITS_FILE, credits_markdown, credits_of_table, write_credits
+from whyhere.training._train_base import STREET_CREDIT
 
 RELEASE = Path(__file__).resolve().parent.parent / "src" / "whyhere" / "releases" / "base"
-STREET = Credit(
-    author="Mapillary contributors",
-    licence="CC BY-SA 4.0",
-    source="OpenStreetView-5M (Astruc et al., CVPR 2024)",
-)
 
 
 def main() -> None:
@@ -28,9 +25,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RELEASE, help="release directory to write into")
     arguments = parser.parse_args()
     found = []
-    for folder, default in ((arguments.open_photos, Credit()), (arguments.street_photos, STREET)):
+    for folder in (arguments.open_photos, arguments.street_photos):
         if folder is not None:
-            found += credits_of_table(folder / "index.csv", default=default)
+            found += credits_of_table(folder / "index.csv", default=STREET_CREDIT)
     write_credits(arguments.out / CREDITS_FILE, found)
     print(credits_markdown(found), end="")
 

@@ -65,8 +65,8 @@ def test_tables_give_credits_and_defaults_what_they_lack(tmp_path):
     )
     assert [(one.title, one.author, one.licence, one.source) for one in found] == [
         ("A", "Mapillary contributors", "CC0", "OSV"),
-        ("B, b", "Mapillary contributors", "CC BY-SA 4.0", "OSV"),
-        ("untitled", "Mapillary contributors", "CC0", "OSV"),
+        ("B, b", "Mapillary contributors", "", "OSV"),
+        ("", "Mapillary contributors", "CC0", "OSV"),
     ]
     with pytest.raises(MissingFileError, match="cannot read the credits"):
         credits_of_table(tmp_path / "none.csv")

@@ -52,7 +52,7 @@ def credits_of_table(path: Path, *, default: Credit | None = None) -> list[Credi
 
     Args:
         path: CSV in UTF-8 with a header; the columns title, author, licence and source are read.
-        default: What holds for photos where a column is missing or empty.
+        default: What holds for all photos where the table has no such column.
 
     Raises:
         MissingFileError: The table cannot be read.
@@ -65,7 +65,9 @@ def credits_of_table(path: Path, *, default: Credit | None = None) -> list[Credi
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise MissingFileError(f"{path}: cannot read the credits of photos ({error})") from error
     return [
-        Credit(**{name: (row.get(name) or "").strip() or getattr(default, name) for name in names})
+        Credit(
+            **{name: (row[name] or "").strip() if name in row else getattr(default, name) for name in names}
+        )
         for row in rows
     ]
 

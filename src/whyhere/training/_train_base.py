@@ -13,7 +13,7 @@ from whyhere._checksums import seal
 from whyhere.alignment import PhotoCodeAlignment
 from whyhere.concepts import ConceptLabel, LandmarkLabel, load_bank, load_directions
 from whyhere.errors import UsageError
-from whyhere.releases import Release, resolve
+from whyhere.releases import CREDITS_FILE, Credit, Release, credits_of_table, resolve, write_credits
 from whyhere.training._base import (
     ADDED_WEIGHT,
     CELL_RESOLUTION,
@@ -41,6 +41,14 @@ CALIBRATED_ON = 200
 """Held-out photos of new places, and as many of known ones, that probabilities are made right on."""
 
 CALIBRATION_FOLDS = 4
+
+
+STREET_CREDIT = Credit(
+    author="Mapillary contributors",
+    licence="CC BY-SA 4.0",
+    source="OpenStreetView-5M (Astruc et al., CVPR 2024)",
+)
+"""Whom a table without credits of its own owes its photos to: the street-level sample of `base`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +109,8 @@ def train_base(
     calibration, abstain_below = _calibrate(photos, workshop, recipe, told)
     alignment, landmarks = fit_base(photos, np.arange(len(photos.files)), workshop, recipe)
     _write(out, start, alignment, landmarks, calibration, abstain_below)
+    credits = [one for table in tables for one in credits_of_table(table, default=STREET_CREDIT)]
+    write_credits(out / CREDITS_FILE, credits)
     return BaseReport(len(photos.files), len(landmarks), calibration, abstain_below, out)
 
 
