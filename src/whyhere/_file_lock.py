@@ -51,6 +51,14 @@ def exclusive(
         os.close(handle)  # closing releases the lock
 
 
+def hold(handle: int) -> bool:
+    """Lock an open file until it is closed; False where another process holds it, or there are no locks."""
+    try:
+        return _try_lock(handle)
+    except OSError:
+        return False
+
+
 if sys.platform == "win32":
     import msvcrt
 

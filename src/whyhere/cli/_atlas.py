@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import sys
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -109,11 +108,13 @@ def as_json(value: object) -> Iterator[str]:
 
 def _replace(target: Path, content: bytes) -> None:
     """Replace a file once the new one is whole; a pipe or a device is written, not replaced."""
+    from whyhere.cli._output import stage_of
+
     try:
         if target.exists() and not target.is_file():
             target.write_bytes(content)
             return
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+        handle, name = stage_of(target)
         temporary = Path(name)
         try:
             with os.fdopen(handle, "wb") as file:

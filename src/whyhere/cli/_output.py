@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from io import RawIOBase
 from pathlib import Path
 from typing import Any
 
+from whyhere._file_lock import hold
 from whyhere.errors import UsageError
 
 _UNCUT = 10_000  # columns of a table that nobody looks at on a terminal
@@ -74,7 +77,7 @@ def write_output(
             with target.open("w", encoding="utf-8", newline="") as stream:
                 stream.writelines(pieces(plain))
             return
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+        handle, name = stage_of(target)
     except OSError as error:
         raise UsageError(f"{target}: cannot write there ({error.strerror})") from error
     temporary = Path(name)
@@ -115,7 +118,7 @@ def write_growing(
     temporary: Path | None = None
     try:
         if keep_bytes is None:
-            handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+            handle, name = stage_of(target)
             temporary = Path(name)
         else:
             handle = os.open(target, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
@@ -140,6 +143,33 @@ def write_growing(
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def stage_of(target: Path) -> tuple[int, str]:
+    """Open a new file beside a target, to be moved into its place; what killed runs left there is swept up.
+
+    A file is held under a lock while its run lives, so that one that can be locked was left.
+
+    Returns:
+        A descriptor and the path.
+
+    Raises:
+        OSError: Nothing can be written there.
+    """
+    prefix = f".{target.name}.whyhere-"
+    if os.name == "posix":
+        for left in target.parent.glob(f"{glob.escape(prefix)}*"):
+            with suppress(OSError):
+                handle = os.open(left, os.O_RDWR | os.O_NOFOLLOW)
+                try:
+                    if hold(handle):
+                        left.unlink()
+                finally:
+                    os.close(handle)
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=prefix)
+    if os.name == "posix":
+        hold(handle)
+    return handle, name
 
 
 def _place(temporary: Path, target: Path) -> None:
