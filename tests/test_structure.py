@@ -16,7 +16,7 @@ PACKAGE = Path(whyhere.__file__).parent
 # photo -> images -> encoders -> alignment -> ranking -> explain -> report, with geo and concepts below all.
 MAY_IMPORT = {
     "errors": set(),
-    "geo": {"errors"},
+    "geo": {"errors", "_printable"},
     "concepts": {"errors"},
     "references": {"errors", "_ranks", "geo", "concepts"},
     "prediction": {"geo", "picture", "reasons"},
@@ -28,6 +28,7 @@ MAY_IMPORT = {
     "_checksums": {"_file_lock"},
     "_ranks": set(),
     "_printable": set(),
+    "_csv_cells": set(),
     "gallery": {"errors", "geo", "encoders", "_checksums", "_file_lock"},
     "alignment": {"errors", "geo", "concepts", "encoders"},
     "ranking": {"errors", "_ranks", "geo", "gallery", "alignment", "prediction"},
@@ -44,7 +45,7 @@ MAY_IMPORT = {
         "alignment",
         "ranking",
     },
-    "report": {"errors", "_printable", "picture", "geo", "prediction", "reasons", "explain"},
+    "report": {"errors", "_csv_cells", "_printable", "picture", "geo", "prediction", "reasons", "explain"},
     "releases": {
         "errors",
         "_checksums",

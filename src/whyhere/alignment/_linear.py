@@ -39,6 +39,7 @@ _TENSORS = ("head", "feature_mean", "location_mean", "directions", "patterns", "
 _FAINTEST = 0.2
 """Detections below this many standard deviations are all equally dear."""
 _TINY = 1e-12
+_LARGEST_SCALE = 1e6  # a cosine times more than this is no score any more
 
 
 def _none() -> Floats:
@@ -94,7 +95,9 @@ class LinearAlignment:
         try:
             concept_ids = tuple(config["concept_ids"])
             scale, penalty = float(config["scale"]), float(config["penalty"])
-        except (KeyError, TypeError, ValueError) as error:
+            if not (0 < scale <= _LARGEST_SCALE and 0 <= penalty <= _LARGEST_SCALE):
+                raise ValueError(f"scale {scale:g} or penalty {penalty:g}, which must be positive and finite")
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise MissingFileError(
                 f"{path.parent / 'config.json'}: the alignment section lacks or garbles {error}"
             ) from error

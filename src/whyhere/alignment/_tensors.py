@@ -30,7 +30,8 @@ def read_tensors(
 
     try:
         tensors = load_file(path)
-    except (OSError, SafetensorError) as error:
+    except (OSError, SafetensorError, TypeError, KeyError, ValueError, AttributeError) as error:
+        # NumPy has no type for BF16 and F8, and safetensors says so in many ways.
         raise MissingFileError(f"{path}: cannot read the release's weights ({error}); {remedy}") from error
     missing = [name for name in names if name not in tensors]
     if missing:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from whyhere._csv_cells import csv_rows
 from whyhere._printable import printable
 from whyhere.cli._console import raw
 from whyhere.errors import UsageError
@@ -109,12 +110,11 @@ def _report_problems(table: TrainingTable, release: Path) -> None:
         print(f"whyhere: line {problem.line} {problem.reason}", file=sys.stderr)
     if not table.problems:
         return
-    import csv
 
     path = release / "training" / "bad_rows.csv"
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([("line", "reason"), *((p.line, p.reason) for p in table.problems)])
+    rows = [("line", "reason"), *((problem.line, problem.reason) for problem in table.problems)]
+    path.write_text(csv_rows(rows), encoding="utf-8", newline="")
     print(f"{len(table.problems)} bad rows are left out, all listed in {path}", file=sys.stderr)
 
 

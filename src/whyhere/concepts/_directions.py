@@ -213,7 +213,7 @@ def load_directions(
         content = json.loads(words.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise MissingFileError(f"no concept directions at {error.filename}; {rebuild}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise MissingFileError(f"{words} is not a direction file ({error}); {rebuild}") from error
     if not isinstance(content, dict) or content.get("format") != 1:
         raise MissingFileError(f"{words} is not a direction file of format 1; {rebuild}")

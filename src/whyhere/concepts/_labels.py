@@ -49,7 +49,7 @@ def read_labels(path: Path) -> tuple[ConceptLabel, ...]:
     names = {field.name for field in fields(ConceptLabel)}
     try:
         entries = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise MissingFileError(f"{path}: cannot read the concepts of the release ({error})") from error
     if not isinstance(entries, list):
         raise MissingFileError(f"{path}: must hold a JSON array of concepts")

@@ -132,7 +132,7 @@ def _read_toml(file: Path, *, assumed: int | None = None) -> tuple[str, dict[str
         raise UsageError(f"{file}: cannot be read as UTF-8 text ({error})") from error
     try:
         table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # RecursionError: nested without end
         raise UsageError(f"{file}: not valid TOML: {error}") from error
     if table.get("format", assumed) != 1:
         raise UsageError(f"{file}: expected `format = 1` at the top, found {table.get('format')!r}")

@@ -223,7 +223,7 @@ def _read(path: Path) -> Vocabulary:
         data = numbers.read_bytes()
     except FileNotFoundError as error:
         raise MissingFileError(f"no text vocabulary at {error.filename}; {_REBUILD}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise MissingFileError(f"{about} is not a text vocabulary ({error}); {_REBUILD}") from error
     if not isinstance(content, dict) or content.get("format") != 1:
         raise MissingFileError(f"{about} is not a text vocabulary of format 1; {_REBUILD}")

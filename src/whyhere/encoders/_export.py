@@ -177,7 +177,7 @@ def _settings(folder: Path, tower: str) -> Mapping[str, Any]:
         raise MissingFileError(
             f"{path}: there is no such file; it belongs to the CLIP model, copy it beside model.safetensors"
         ) from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise MissingFileError(f"{path}: cannot be read as JSON ({error})") from error
     if not isinstance(config, dict) or not str(config.get("model_type", "")).startswith("clip"):
         raise MissingFileError(f"{path}: model_type is not clip; other towers need an ONNX file of their own")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -71,8 +72,9 @@ def read_gallery(path: str | os.PathLike[str]) -> tuple[NDArray[np.float64], NDA
     if not path.is_file():
         raise MissingFileError(f"{path}: there is no such gallery")
     try:
-        points = np.load(path, allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
+        with path.open("rb") as file:  # NumPy leaves it open where an archive is damaged
+            points = np.load(file, allow_pickle=False)
+    except (ValueError, OSError, EOFError, MemoryError, OverflowError, BadZipFile) as error:
         raise UsageError(f"{path}: cannot be read as a NumPy array: {error}") from error
     numeric = isinstance(points, np.ndarray) and points.dtype.kind in "fiu"
     if not numeric or points.ndim != 2 or points.shape[1] != 2 or not np.isfinite(points).all():

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from whyhere._csv_cells import csv_rows
 from whyhere.errors import UsageError
 from whyhere.evaluation._bias_map import bias_map
 from whyhere.evaluation._charts import error_chart, reliability_chart, risk_coverage_chart
@@ -85,10 +84,6 @@ def write_evaluation(
 
 def _photos_csv(evaluation: Evaluation) -> str:
     """Return one row a photo; what is unknown or infinite is empty."""
-    text = io.StringIO()
     names = [field.name for field in fields(PhotoScore)]
-    writer = csv.DictWriter(text, names, lineterminator="\n")
-    writer.writeheader()
-    for score in evaluation.scores:
-        writer.writerow({name: "" if value is None else value for name, value in score.to_dict().items()})
-    return text.getvalue().encode("utf-8", "backslashreplace").decode()  # half a surrogate pair, from JSON
+    rows = (score.to_dict() for score in evaluation.scores)
+    return csv_rows([names, *([row[name] for name in names] for row in rows)])

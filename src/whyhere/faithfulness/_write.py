@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from whyhere._csv_cells import csv_rows
 from whyhere.errors import UsageError
 from whyhere.faithfulness._markdown import markdown
 from whyhere.faithfulness._pictures import Embeddings
@@ -59,8 +58,4 @@ def write_scorecard(
 
 
 def _csv(table: Table) -> str:
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(table.columns)
-    writer.writerows(["" if cell is None else cell for cell in row] for row in table.rows)
-    return stream.getvalue().encode("utf-8", "backslashreplace").decode()
+    return csv_rows([table.columns, *table.rows])

@@ -23,6 +23,7 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -220,10 +221,11 @@ def _silent(done: int, total: int) -> None:
 def _read_coordinates(path: Path) -> tuple[Float64Array, Float64Array]:
     """Return latitudes and longitudes, read-only."""
     try:
-        points = np.load(path, allow_pickle=False)
+        with path.open("rb") as file:  # NumPy leaves it open where an archive is damaged
+            points = np.load(file, allow_pickle=False)
     except FileNotFoundError as error:
         raise MissingFileError(f"{path}: the gallery's coordinates are missing; {_REMEDY}") from error
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, MemoryError, OverflowError, BadZipFile) as error:
         raise MissingFileError(f"{path}: not an array of coordinates ({error}); {_REMEDY}") from error
     if (
         not isinstance(points, np.ndarray)
@@ -250,7 +252,7 @@ def _open_bank(folder: Path, places: int, verify: bool, covers_land: bool) -> Fl
         return None
     try:
         mapped = np.load(folder / "embeddings.npy", mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError):
+    except (OSError, ValueError, EOFError, OverflowError, BadZipFile):
         return None
     bank: Float32Array = np.asarray(mapped)
     if bank.dtype != _DTYPE or bank.shape != (places, LocationEncoder.dim) or not bank.flags.c_contiguous:

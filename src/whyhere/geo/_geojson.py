@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from whyhere._printable import printable
 from whyhere.errors import UsageError
 
 Ring = NDArray[np.float64]
@@ -57,7 +58,7 @@ def read_polygons(text: str, *, source: str) -> tuple[str | None, list[list[Ring
 def _name(root: dict[str, Any]) -> str | None:
     properties = root.get("properties")
     name = properties.get("name") if isinstance(properties, dict) else root.get("name")
-    return name if isinstance(name, str) and name.strip() else None
+    return printable(name) if isinstance(name, str) and name.strip() else None
 
 
 def _polygons(node: Any, *, depth: int) -> Iterator[list[Ring]]:  # noqa: ANN401 - any JSON

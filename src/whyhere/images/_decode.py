@@ -19,6 +19,7 @@ from whyhere.images._cost import Clock, DecodingEnded, Limits, Room, check_memor
 from whyhere.images._guarded_file import GuardedFile
 from whyhere.images._heif_guard import has_sound_item_types
 from whyhere.images._jpeg_guard import header_fault
+from whyhere.images._quiet import silence_libtiff
 from whyhere.images._sniff import sniff
 
 MAX_ASPECT: Final = 100
@@ -72,6 +73,8 @@ def decode(data: bytes, *, name: str, limits: Limits, room: Room) -> tuple[Image
     fault = header_fault(data) if content.format == "jpeg" else None
     if fault is not None:
         raise PhotoError(name, f"{what} that is damaged or hostile: {fault}")
+    if content.format == "tiff":
+        silence_libtiff()
     file = GuardedFile(data, Clock(limits.decode_seconds, room.ended))
     try:
         image = image_class(file)

@@ -16,12 +16,33 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
+from pathlib import Path
 from typing import Any, Final, cast
 
 _FILTER: Final = ("ignore", None, Warning, re.compile(r"(PIL|pi_heif)\."), 0)
 _HANDLER: Final = logging.NullHandler()
 _lock: Final = threading.Lock()
 _readers = 0
+
+
+@cache
+def silence_libtiff() -> None:
+    """Switch off the lines that the libtiff of Pillow's wheels writes to standard error by itself.
+
+    Its faults come back as exceptions all the same. Where Pillow was built otherwise, it keeps its lines.
+    """
+    import ctypes
+
+    import PIL
+
+    for folder in ("pillow.libs", "pillow.dylibs", "PIL/.dylibs"):
+        for library in (Path(PIL.__file__).parent.parent / folder).glob("libtiff*"):
+            with suppress(OSError, AttributeError):
+                loaded = ctypes.CDLL(str(library))
+                for handler in (loaded.TIFFSetErrorHandler, loaded.TIFFSetWarningHandler):
+                    handler.restype, handler.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
+                    handler(None)
 
 
 @contextmanager

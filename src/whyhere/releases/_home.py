@@ -15,13 +15,17 @@ import os
 from pathlib import Path
 
 from whyhere._checksums import MEMORY
+from whyhere.errors import UsageError
 
 
 def home() -> Path:
     """Return the cache directory: `WHYHERE_HOME`, or where the system keeps caches. It need not exist."""
     chosen = os.environ.get("WHYHERE_HOME")
     if chosen:
-        return Path(chosen).expanduser().absolute()
+        try:
+            return Path(chosen).expanduser().absolute()
+        except RuntimeError as error:  # ~somebody, and there is nobody of that name
+            raise UsageError(f"WHYHERE_HOME is {chosen}: {error}; name an existing directory") from error
     import platformdirs
 
     return platformdirs.user_cache_path("whyhere", appauthor=False)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from whyhere._csv_cells import csv_rows, guarded
 from whyhere.prediction import Prediction
 from whyhere.report._rows import answer_fields
 from whyhere.report._text import map_link, printable
@@ -47,33 +46,19 @@ COLUMNS = (
 
 def stream_csv(predictions: Iterable[Prediction], *, concepts: int) -> Iterator[str]:
     """Yield the header, then the rows of each photo, with so many concepts for and against each answer."""
-    yield _rows([COLUMNS])
+    yield csv_rows([COLUMNS])
     for prediction in predictions:
         records = (
             {**answer_fields(prediction, answer, concepts), "map": map_link(answer)}
             for answer in prediction.answers
         )
-        yield _rows([[_cell(record[column]) for column in COLUMNS] for record in records])
+        yield csv_rows([[_cell(record[column]) for column in COLUMNS] for record in records])
 
 
 def csv_text(text: str) -> str:
     """Return what a cell holds for a text from outside, such as the name of a photo."""
-    return _cell(printable(text))
+    return str(guarded(printable(text)))
 
 
-def _rows(rows: Iterable[Iterable[str]]) -> str:
-    buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="\n").writerows(rows)
-    return buffer.getvalue()
-
-
-def _cell(value: Any) -> str:  # noqa: ANN401
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str):
-        # Spreadsheets run text that begins like a formula; an apostrophe makes them show it (OWASP,
-        # "CSV injection"). Numbers keep their minus sign: they are no text.
-        return f"'{value}" if value.lstrip()[:1] in {"=", "+", "-", "@", "'"} or value[:1] == "'" else value
-    return repr(value)
+def _cell(value: Any) -> Any:  # noqa: ANN401 - whatever a field holds
+    return str(value).lower() if isinstance(value, bool) else value

@@ -149,7 +149,7 @@ def read_train_config(path: str | Path) -> TrainConfig:
         ) from error
     try:
         values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # RecursionError: nested without end
         raise UsageError(f"{path}: not TOML: {error}") from error
     types = {field.name: type(field.default) for field in fields(TrainConfig)}
     unknown = sorted(values.keys() - types.keys())
