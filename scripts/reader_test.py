@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from whyhere.concepts._words import tokens_of
 from whyhere.evaluation._resampling import interval, resample
-from whyhere.prediction import Answer, ConceptContribution
+from whyhere.prediction import Answer
 
 WORDS = Path(__file__).with_name("reader_titles.json")
 FIRST = (3, 5)
@@ -91,7 +91,7 @@ def read_things(path: Path = WORDS) -> tuple[Thing, ...]:
     return tuple(Thing(e["thing"], frozenset(e["words"]), frozenset(e["concepts"])) for e in entries)
 
 
-def concepts_told(answer: Answer, reading: str) -> list[str]:
+def concepts_told(answer: Answer, reading: str, concepts: frozenset[str] | None = None) -> list[str]:
     """Return the ids of the concepts that a reader is told the photo shows, the first first.
 
     Args:
@@ -99,14 +99,17 @@ def concepts_told(answer: Answer, reading: str) -> list[str]:
         reading: "told": as tables and pages name them. "with unconfirmed": also those that are folded away
             because no open map confirms them. "any reason": the strongest reasons of all kinds, as until
             base 0.2.0 was read; one that is less than usual takes a place and shows nothing.
+        concepts: Ids that count; all by default. Landmarks that a photo looks like are told beside the
+            concepts, with a title of their own; they say like what photo, not what is shown, and take no
+            place here.
     """
-    chosen: Sequence[ConceptContribution]
-    if reading == "told":
-        chosen = answer.reasons.speaking
-    else:
+    chosen = list(answer.reasons.speaking)
+    if reading != "told":
         chosen = [part for part in answer.concepts if part.contribution > 0]
-        if reading == "with unconfirmed":
-            chosen = [part for part in chosen if part.strength > 0]
+    if reading == "with unconfirmed":
+        chosen = [part for part in chosen if part.strength > 0]
+    if concepts is not None:
+        chosen = [part for part in chosen if part.id in concepts]
     return [part.id if part.strength > 0 else "" for part in chosen[: max(FIRST)]]
 
 
@@ -278,12 +281,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     named = [any(thing.is_in(title) for thing in things) for title in titles]
     rows = [row for row in range(len(table)) if named[row] and np.isfinite(features[row]).all()]
     locator = Locator.from_release(chosen.release)
+    named_by_release = frozenset(concept.id for concept in locator.parts.concepts)
     told: dict[str, list[list[str]]] = {reading: [] for reading in READINGS}
     for count, row in enumerate(rows):
         code = locator.parts.alignment.encode_image(np.asarray(features[row], np.float32))
         (answer,) = locator.answer_code(code, top=1).answers
         for reading in READINGS:
-            told[reading].append(concepts_told(answer, reading))
+            told[reading].append(concepts_told(answer, reading, named_by_release))
         if count % 200 == 0:
             print(f"answered {count} of {len(rows)}", file=sys.stderr)
     kept = [titles[row] for row in rows]

@@ -81,6 +81,7 @@ def test_only_what_a_reader_is_told_counts(script):
     assert script.concepts_told(found, "told") == ["", "mosque"]  # the absence decides, and shows nothing
     assert script.concepts_told(found, "with unconfirmed") == ["bridge", "mosque"]
     assert script.concepts_told(found, "any reason") == ["", "bridge", "mosque", ""]
+    assert script.concepts_told(found, "with unconfirmed", frozenset({"mosque"})) == ["mosque"]
 
 
 def test_features_come_from_files_of_views_in_turn(script, tmp_path):
