@@ -28,7 +28,7 @@ from whyhere.report._explain_words import (
     spot_text,
     strength_text,
 )
-from whyhere.report._reasons import cautions
+from whyhere.report._reasons import absent_text, cautions, unconfirmed_text
 from whyhere.report._table import _ASCII, _UNICODE, _ascii, _cells, _Table
 from whyhere.report._text import (
     HYPOTHESIS,
@@ -125,7 +125,11 @@ class _Page(_Table):
             ("score", parts.score, "bold"),
         ):
             self.total(label, (None, value)[-len(heads) :], lines, heads, decimals, style=style)
-        for text in cautions(parts.reasons):
+        reasons = parts.reasons
+        for text in (absent_text(reasons, decimals), unconfirmed_text(reasons, decimals)):
+            if text:
+                self.paragraph(text, "dim")
+        for text in cautions(reasons):
             self.paragraph(text, "yellow")
         if "strength" in heads:
             self.paragraph(STRENGTH, "dim")
