@@ -7,6 +7,7 @@ Usage: every_command.py FOLDER, with `write_inputs(FOLDER)` done before. Writes 
 from __future__ import annotations
 
 import contextlib
+import gzip
 import json
 import os
 import sys
@@ -32,6 +33,7 @@ concepts build bank.toml --out out/bank
 concepts check bank.toml
 releases list
 releases show mine
+releases credits mine
 releases verify mine
 releases remove mine --yes
 """
@@ -45,6 +47,8 @@ def write_inputs(folder: Path) -> None:
     from tiny_training import write_photos, write_table, write_tiny_release
 
     write_tiny_release(folder / "mine")
+    credits = b"title,author,licence,source\nA test,Nobody,CC0,here\n"
+    (folder / "mine" / "credits.csv.gz").write_bytes(gzip.compress(credits))
     write_photos(folder / "photos", count=12)
     np.save(folder / "features.npy", write_table(folder / "table.csv", count=12))
     write_table(folder / "places.csv", count=150)
