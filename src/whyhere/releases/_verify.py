@@ -101,12 +101,9 @@ def check_own_files(release: Release) -> None:
         problem for problem in (sealed_problems(release.directory, _home.memory()) or {}).values() if problem
     ]
     if problems:
-        remedy = (
-            "install whyhere again"
-            if release.is_built_in
-            else "copy the release again; or, where the change is yours, run: "
-            f"whyhere releases verify {release.directory} --record"
-        )
+        source = "install whyhere again" if release.is_built_in else "copy the release again"
+        again = release.name if release.is_built_in else release.directory
+        remedy = f"{source}; or, where the change is yours, run: whyhere releases verify {again} --record"
         raise MissingFileError(f"release {release.name}: {'; '.join(problems)}. Remedy: {remedy}")
 
 
