@@ -86,6 +86,10 @@ def strange_environment(outer: Mapping[str, str], home: Path, folder: Path) -> d
         for name, value in outer.items()
         if name.upper() in KEPT or name.upper().endswith(KEPT_ENDS) or name.upper().startswith(KEPT_STARTS)
     }
+    # Tests look for the sample photos beside the checkout, and the clone lies elsewhere.
+    photos = ROOT.parent / "shared" / "data" / "osv5m-sample"
+    if photos.is_dir():
+        kept.setdefault("WHYHERE_SAMPLE_PHOTOS", str(photos))
     places = {name: folder / name.lower() for name in ("HOME", "TMPDIR")}
     for place in places.values():
         place.mkdir(parents=True)

@@ -14,7 +14,8 @@ POSITIONS = (
 )
 """Examples of what `read_position` understands, for messages."""
 
-_NUMBER = r"(?:\d+\.?\d*|\.\d+)"
+_NUMBER = r"(?:\d+(?:\.\d*)?|\.\d+)"  # one way to read any text: else matching takes for ever
+_LONGEST, _LONGEST_LINK = 120, 4000  # characters; what is longer is no position
 _SIGNED = rf"[-+]?{_NUMBER}"
 _ANGLE = re.compile(
     rf"(?P<before>[NSEW])?\s*(?P<sign>[-+])?\s*(?P<degrees>{_NUMBER})\s*[\N{{DEGREE SIGN}}:]?"
@@ -69,10 +70,14 @@ def read_position(text: str) -> LatLon | None:
         LatLon(lat=48.5, lon=2.25)
     """
     text = text.strip()
+    if len(text) > _LONGEST_LINK:
+        return None
     if found := _GEO.fullmatch(text):
         return _position(float(found[1]), float(found[2]), text)
     if _LINK.fullmatch(text):
         return _in_link(text)
+    if len(text) > _LONGEST:
+        return None
     plain = text.upper()
     for spelling, sign in _SPELLINGS:
         plain = spelling.sub(sign, plain)
