@@ -67,7 +67,7 @@ def both_commands(folder: Path, arguments: list[str]) -> int:
     if said != 0:
         return said
     if "OPENBLAS_CORETYPE" in environment:
-        python = next(clone.glob(".venv/*/python*"))
+        python = clone / ".venv" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
         asked = subprocess.run([python, "-c", NUMPY_SETS], capture_output=True, text=True, check=True)
         environment["NPY_DISABLE_CPU_FEATURES"] = asked.stdout.strip()
     return run(clone, environment, "scripts/test.py", *arguments)
