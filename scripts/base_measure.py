@@ -43,7 +43,7 @@ THRESHOLDS_KM = (25, 200, 750, 2500)
 STREET_FOLDS = 11
 """Street-level photos are left out in so many folds instead of one by one, which would take a day."""
 
-CALIBRATED_ON = 300
+CALIBRATED_ON = 200
 """Photos of other folds that a calibration is fitted on."""
 
 

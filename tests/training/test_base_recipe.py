@@ -93,16 +93,20 @@ def test_forecasts_are_those_of_the_answers(small_world):
                 forecast_loss(answers.places, answers.km),
                 sum(place.probability for place in answers.places),
                 held,
+                answers.places[0].probability,
+                answers.km[0] <= answers.places[0].radius_km,
             )
             np.testing.assert_allclose(found[:, row, column], expected, rtol=1e-9)
 
 
-def test_a_calibration_never_claims_clearly_more_than_it_holds():
-    found = np.zeros((3, 10, len(CALIBRATIONS)))
+def test_a_calibration_claims_what_it_holds():
+    found = np.zeros((5, 10, len(CALIBRATIONS)))
     found[0] = np.linspace(1, 2, len(CALIBRATIONS))  # the first is the best forecast
-    found[1], found[2] = 0.5, 0.5
+    found[1], found[2], found[3], found[4] = 0.5, 0.5, 0.2, 0.2
     found[1, :, 0] = 0.9  # and claims too much
     assert best_calibration(found) == CALIBRATIONS[1]
+    found[3, :, 1] = 0.1  # the next too little for its first answer
+    assert best_calibration(found) == CALIBRATIONS[2]
     found[1] = 0.9
     found[1, :, 4] = 0.7
     assert best_calibration(found) == CALIBRATIONS[4]

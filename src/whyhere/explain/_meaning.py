@@ -24,7 +24,8 @@ def concept_meanings(values: NDArray[np.float32], cells: CellIndex, index: UnitI
     """Name the places where a release has its concepts.
 
     What counts is how far the map of a concept rises above its mean over the Earth by more than one standard
-    deviation, summed by area over the cells of each country, of the largest countries over each state.
+    deviation, summed over the cells of each country, of the largest countries over each state, by area, which
+    counts less where the gallery was only filled: few photos tell what is there.
 
     Args:
         values: Concepts of every cell, as `Alignment.location_concepts` gives them, float32, shape (m, k).
@@ -35,7 +36,7 @@ def concept_meanings(values: NDArray[np.float32], cells: CellIndex, index: UnitI
         For each concept "mostly Norway and Alaska" where at most three names hold half of it; "most in Chile
         and Peru" where two hold a notable part; else "in many places"; "" for a concept with no map.
     """
-    share = cells.area_km2 / cells.area_km2.sum()
+    share = cells.prior_km2 / cells.prior_km2.sum()
     rise = values - share @ values
     spread = np.sqrt(share @ rise**2)
     mass = share[:, None] * np.maximum(rise - spread, 0.0)

@@ -21,7 +21,7 @@ RADIUS_KM = 300.0
 """Cells nearer than this to an answer belong to it."""
 
 TOLERANCE = 0.01
-"""Five answers may claim this much more than they hold: less than can be told from a few hundred photos."""
+"""Claims this much farther off are as good: less can be told from a few hundred photos."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Calibration:
 CALIBRATIONS = tuple(
     Calibration(float(temperature), background)
     for temperature in np.geomspace(0.03, 0.16, 11)
-    for background in (0.0, 0.1)
+    for background in (0.0, 0.1, 0.2)
 )
 """What a calibration is chosen from."""
 
@@ -86,10 +86,10 @@ def forecasts(
         cells: Its cells.
 
     Returns:
-        Forecast loss, probability of the five answers together, and whether one of them holds the truth:
-        shape (3, m, calibrations).
+        Forecast loss, probability of the five answers together, whether one of them holds the truth, and the
+        latter two for the first answer alone: shape (5, m, calibrations).
     """
-    found = np.empty((3, len(scores), len(CALIBRATIONS)))
+    found = np.empty((5, len(scores), len(CALIBRATIONS)))
     for row, photo in enumerate(scores):
         # Only the best point of a cell can be answered, whatever the calibration: the others are left out.
         best = best_points(photo, cells)
@@ -101,21 +101,24 @@ def forecasts(
             )
             places = rank_places(surface, photo[best], few, top=5, radius_km=RADIUS_KM)
             off = km[[place.point for place in places]]
+            inside = off <= [place.radius_km for place in places]
+            claimed = [place.probability for place in places]
             found[:, row, column] = (
                 forecast_loss(places, off),
-                sum(place.probability for place in places),
-                any(off <= [place.radius_km for place in places]),
+                sum(claimed),
+                inside.any(),
+                claimed[0],
+                inside[0],
             )
     return found
 
 
 def best_calibration(found: Doubles) -> Calibration:
-    """Choose, from `forecasts`, the least loss among those that claim no more than they hold."""
-    loss, claimed, held = found.mean(axis=1)
-    modest = np.flatnonzero(claimed <= held + TOLERANCE)
-    if not len(modest):
-        return CALIBRATIONS[int((claimed - held).argmin())]
-    return CALIBRATIONS[int(modest[loss[modest].argmin()])]
+    """Choose, from `forecasts`, the least loss among those whose claims are nearest to what they hold."""
+    loss, five, five_held, first, first_held = found.mean(axis=1)
+    gap = np.maximum(np.abs(five - five_held), np.abs(first - first_held))
+    right = np.flatnonzero(gap <= gap.min() + TOLERANCE)
+    return CALIBRATIONS[int(right[loss[right].argmin()])]
 
 
 def threshold_to_abstain(probability: Sequence[float], error_km: Sequence[float]) -> float:

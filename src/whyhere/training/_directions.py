@@ -52,9 +52,10 @@ def concept_directions(
     ids = found.ids if found.bank is not None else _shown(start, found.ids)
     columns = [found.ids.index(concept_id) for concept_id in ids]
     sources = {entry.id: entry.source for entry in found.concepts}
+    by_id = {concept.id: concept for concept in bank}
     labels = tuple(
         ConceptLabel(c.id, c.name, c.group, c.definition, sources[c.id])
-        for c in (bank.find(concept_id) for concept_id in ids)
+        for c in (by_id[concept_id] for concept_id in ids)  # a name may be another concept's synonym
     )
     return labels, np.ascontiguousarray(found.directions[columns].T, np.float32)
 

@@ -99,7 +99,8 @@ def write_release(
         write_atomically(out / "location_encoder.safetensors", save(dict(location_encoder)))
     write_atomically(out / "MODEL_CARD.md", _card(out.name, alignment, config, start.config, facts).encode())
     # What was fitted for the other release's scores (temperature, abstaining...) does not hold for these.
-    geometry = {key: start.config.ranking[key] for key in ("cell_resolution", "radius_km")}
+    kept = ("cell_resolution", "radius_km", "added_weight")
+    geometry = {key: start.config.ranking[key] for key in kept if key in start.config.ranking}
     own = {"folder": "."}
     content = {
         "format_version": 1,

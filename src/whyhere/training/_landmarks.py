@@ -38,7 +38,7 @@ class LandmarkRecipe:
 
     temperature: float = 0.08
     threshold: float = 0.6
-    weight: float = 1.0
+    weight: float = 0.55
     least: float = 0.02
 
 
