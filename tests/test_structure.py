@@ -48,6 +48,7 @@ MAY_IMPORT = {
     "report": {"errors", "_csv_cells", "_printable", "picture", "geo", "prediction", "reasons", "explain"},
     "releases": {
         "errors",
+        "_printable",
         "_checksums",
         "_file_lock",
         "geo",

@@ -1,8 +1,8 @@
 """Text that came from outside, made safe to show: the one escaping of whyhere.
 
 File names, releases, regions and tables may hold newlines, terminal escapes, right-to-left overrides or bytes
-that are not UTF-8. `printable` makes one line of such a text; `without_controls` cleans whole output on its
-way out.
+that are not UTF-8. `printable` makes one line of such a text, `markdown_cell` a cell of a table;
+`without_controls` cleans whole output on its way out.
 """
 
 from __future__ import annotations
@@ -53,6 +53,16 @@ def without_controls(text: str, *, colour: bool = False) -> str:
         return text
     pattern = _CONTROLS_BUT_COLOUR if colour else _CONTROLS
     return pattern.sub(lambda found: found[1] or f"\\u{ord(found[2]):04x}", text)
+
+
+def markdown_cell(text: str) -> str:
+    r"""Return a text as a cell of a Markdown table, which names from tables of users must not break.
+
+    Example:
+        >>> print(markdown_cell("one | two"))
+        one \| two
+    """
+    return printable(" ".join(text.split())).replace("|", "\\|")
 
 
 def escaped(character: str) -> str:

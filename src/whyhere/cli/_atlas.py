@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from whyhere.cli._console import use_utf8
+from whyhere.cli._options import chosen_format
 from whyhere.errors import UsageError
 
 if TYPE_CHECKING:
@@ -37,25 +38,12 @@ NUMBER = re.compile(r"[-+\u2212]?(?:\d+\.?\d*|\.\d+)", re.ASCII)
 
 def format_of(format: str | None, out: Path | None, formats: Sequence[str]) -> str:
     """Return the format asked for; what programs read is UTF-8 from here on."""
-    chosen = _format_of(format, out, formats)
+    chosen = chosen_format(format, formats, option="--out", target=out)
+    if format == "png" and (out is None or str(out) == "-") and sys.stdout.isatty():
+        raise UsageError("--format png: a picture is not for a terminal; add --out FILE")
     if chosen != "table":
         use_utf8()
     return chosen
-
-
-def _format_of(format: str | None, out: Path | None, formats: Sequence[str]) -> str:
-    """Return the format asked for, else the one that the suffix of the file means, else a table."""
-    if format is None:
-        suffix = out.suffix.lower().lstrip(".") if out else ""
-        meant = {"": "table", "txt": "table", "md": "table", "htm": "html"}.get(suffix, suffix)
-        if meant not in formats:
-            raise UsageError(f"--out {out}: the suffix names no format; add --format")
-        return meant
-    if format not in formats:
-        raise UsageError(f"--format {format}: there is no such format; choose one of {', '.join(formats)}")
-    if format == "png" and (out is None or str(out) == "-") and sys.stdout.isatty():
-        raise UsageError("--format png: a picture is not for a terminal; add --out FILE")
-    return format
 
 
 def checked_file(option: str, target: Path | None) -> Path | None:

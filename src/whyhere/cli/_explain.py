@@ -11,7 +11,7 @@ import typer
 
 from whyhere.cli._console import use_utf8
 from whyhere.cli._notes import note
-from whyhere.cli._options import DecodeMemory, DecodeSeconds
+from whyhere.cli._options import DecodeMemory, DecodeSeconds, chosen_format
 from whyhere.errors import MissingFileError, UsageError
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def explain(
     --only, --set or --no-remainder the photo's concepts are changed and the places scored again; the options
     may be repeated. Explanations show what carried the model's score; they are no proof.
     """
-    from whyhere.cli._locate import _checked_region, _format_of, _load, _say_conditions
+    from whyhere.cli._locate import _checked_region, _load, _say_conditions
     from whyhere.cli._output import checked_target, write_output
     from whyhere.explain import parse_where
     from whyhere.report._explain_stream import EXPLANATION_FORMATS, stream_explanation
@@ -108,7 +108,7 @@ def explain(
     target, page = checked_target("--output", output, [photo]), checked_target("--html", html, [photo])
     if target is not None and target == page:
         raise UsageError("--output and --html name the same file; name two")
-    format = _format_of(format, target, EXPLANATION_FORMATS)
+    format = chosen_format(format, EXPLANATION_FORMATS, option="--output", target=target)
     if format not in ("table", "text"):
         use_utf8()
     # What cannot be understood is refused before the model is loaded.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,7 +12,7 @@ import typer
 from whyhere.cli._batch import RESUMABLE, Batch, Done, read_done
 from whyhere.cli._console import use_utf8
 from whyhere.cli._notes import note
-from whyhere.cli._options import DecodeMemory, DecodeSeconds
+from whyhere.cli._options import DecodeMemory, DecodeSeconds, chosen_format
 from whyhere.cli._output import checked_target, write_growing, write_output
 from whyhere.errors import PhotoError, UsageError
 
@@ -102,7 +102,7 @@ def locate(
     target, report_file = checked_target("--output", output, photos), checked_target("--html", html, photos)
     if target is not None and target == report_file:
         raise UsageError("--output and --html name the same file; name two")
-    format = _format_of(format, target, FORMATS)
+    format = chosen_format(format, FORMATS, option="--output", target=target)
     if format != "table":
         use_utf8()
     for option, wanted in (("--circles", circles), ("--surface", surface)):
@@ -181,19 +181,6 @@ def _write(
         worth_keeping=worth,
         keep_bytes=done.bytes if done is not None and going_on else None,
     )
-
-
-def _format_of(format: str | None, output: Path | None, formats: Iterable[str]) -> str:
-    """Return the format asked for, else the one that the suffix of the output file means."""
-    if format is None:
-        suffix = output.suffix.lower().lstrip(".") if output else ""
-        meant = {"": "table", "txt": "table", "md": "table", "htm": "html"}.get(suffix, suffix)
-        if meant not in formats:
-            raise UsageError(f"--output {output}: the suffix names no format; add --format")
-        return meant
-    if format not in formats:
-        raise UsageError(f"--format {format}: there is no such format; choose one of {', '.join(formats)}")
-    return format
 
 
 def _checked_region(regions: list[str] | None) -> Region | None:

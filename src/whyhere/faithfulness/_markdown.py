@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from whyhere._printable import markdown_cell
 from whyhere.evaluation import Interval
 from whyhere.faithfulness._scorecard import Cell, Figure, Line, Scorecard, Table
 
@@ -27,10 +28,11 @@ def markdown(scorecard: Scorecard, *, plots: tuple[str, ...] = ()) -> str:
 
 
 def _pieces(scorecard: Scorecard, plots: tuple[str, ...]) -> Iterator[str]:
-    yield f"# Faithfulness of {cell(scorecard.release)}\n\n"
+    yield f"# Faithfulness of {markdown_cell(scorecard.release)}\n\n"
     if scorecard.warning:
         yield f"> **{scorecard.warning}**\n\n"
-    where = f"{scorecard.photos} photos of {cell(scorecard.data)}; " if scorecard.photos else "no photos; "
+    data = markdown_cell(scorecard.data)
+    where = f"{scorecard.photos} photos of {data}; " if scorecard.photos else "no photos; "
     yield (
         f"{scorecard.date}; {where}{scorecard.protocol}; {scorecard.concepts} concepts, alignment of kind "
         f"{scorecard.kind}, {scorecard.dims} features; seed {scorecard.seed}, {scorecard.draws} draws; "
@@ -39,7 +41,7 @@ def _pieces(scorecard: Scorecard, plots: tuple[str, ...]) -> Iterator[str]:
     )
     yield "| line | | verdict | in short |\n|---|---|---|---|\n"
     for line in scorecard.lines:
-        yield f"| {line.number} | {line.title} | {_MARKS[line.verdict]} | {cell(line.reason)} |\n"
+        yield f"| {line.number} | {line.title} | {_MARKS[line.verdict]} | {markdown_cell(line.reason)} |\n"
     for line in scorecard.lines:
         yield from _line(line, tuple(name for name in plots if name.startswith(f"line-{line.number}-")))
     if scorecard.exhibits:
@@ -54,7 +56,7 @@ def _pieces(scorecard: Scorecard, plots: tuple[str, ...]) -> Iterator[str]:
 
 def _line(line: Line, plots: tuple[str, ...]) -> Iterator[str]:
     yield f"\n## {line.number}. {line.title}: {line.verdict}\n\n{line.question}\n\n"
-    yield f"{cell(line.reason)}\n"
+    yield f"{markdown_cell(line.reason)}\n"
     if line.rule:
         yield f"\n*Rule.* {line.rule}\n"
     if line.figures:
@@ -68,7 +70,7 @@ def _line(line: Line, plots: tuple[str, ...]) -> Iterator[str]:
         yield from _table(table)
     if line.notes:
         yield "\n"
-        yield "".join(f"- {cell(note)}\n" for note in line.notes)
+        yield "".join(f"- {markdown_cell(note)}\n" for note in line.notes)
     for name in plots:
         yield f"\n![{line.title}]({name})\n"
 
@@ -80,7 +82,7 @@ def _figure(figure: Figure) -> str:
         show(one, figure.unit, signed=place == 2) if one is not None else ""
         for place, one in enumerate(columns)
     )
-    return f"| {cell(figure.name)}{unit} | {shown} |\n"
+    return f"| {markdown_cell(figure.name)}{unit} | {shown} |\n"
 
 
 def _table(table: Table) -> Iterator[str]:
@@ -90,9 +92,7 @@ def _table(table: Table) -> Iterator[str]:
     if not table.rows:
         return
     yield f"\n**{table.title}**\n\n"
-    yield (
-        "| " + " | ".join(cell(name) for name in table.columns) + " |\n" + "|---" * len(table.columns) + "|\n"
-    )
+    yield f"| {' | '.join(map(markdown_cell, table.columns))} |\n{'|---' * len(table.columns)}|\n"
     for row in table.rows:
         yield "| " + " | ".join(_written(one) for one in row) + " |\n"
 
@@ -128,9 +128,4 @@ def _written(one: Cell) -> str:
             if size >= 1
             else f"{one:.4f}"
         )
-    return cell(str(one))
-
-
-def cell(text: str) -> str:
-    """Keep names from tables of users from breaking a table of ours."""
-    return " ".join(text.split()).replace("|", "\\|")
+    return markdown_cell(str(one))

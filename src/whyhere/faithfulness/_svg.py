@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
+from whyhere._printable import printable
 from whyhere.evaluation import Interval
 
 BLUE, GREY, RED, GRID = "#0b62a4", "#888", "#d00", "#ddd"
@@ -186,11 +187,6 @@ def text(
         f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" dominant-baseline="middle" '
         f'font-weight="{weight}" font-size="{size}">{escape(printable(words))}</text>'
     )
-
-
-def printable(words: str) -> str:
-    """Drop what XML cannot hold."""
-    return "".join(character for character in words if character.isprintable())
 
 
 def legend(names: Sequence[tuple[str, str]]) -> list[str]:

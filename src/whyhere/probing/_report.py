@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from whyhere._printable import markdown_cell
 from whyhere.evaluation import Interval
 from whyhere.probing._features import CONCEPTS, CONTROLS, EMBEDDING, ConceptSpace
 from whyhere.probing._run import Kept, Score, Settings
@@ -149,11 +150,11 @@ def markdown(report: ProbeReport) -> Iterator[str]:
         metric = "R2" if task.kind == "value" else "accuracy"
         left_out = "".join(f"; {text[0].lower()}{text[1:].rstrip('.')}" for text in task.left_out)
         yield (
-            f"| {_cell(task.name)} | {_cell(task.meaning)} | {len(task.lat):,} | {metric} | "
-            f"{_cell(task.source + left_out)} |\n"
+            f"| {markdown_cell(task.name)} | {markdown_cell(task.meaning)} | {len(task.lat):,} | {metric} | "
+            f"{markdown_cell(task.source + left_out)} |\n"
         )
     for skipped in report.skipped:
-        yield f"\nSkipped **{_cell(skipped.name)}**: {_cell(skipped.reason)}\n"
+        yield f"\nSkipped **{markdown_cell(skipped.name)}**: {markdown_cell(skipped.reason)}\n"
     for probe, split in report.panels():
         yield from _markdown_panel(report, probe, split)
     yield "\n## What is kept of the embedding\n\n"
@@ -168,13 +169,14 @@ def _markdown_panel(report: ProbeReport, probe: str, split: str) -> Iterator[str
     for task, row in rows.items():
         best = max(score.value.value for score in row.values())
         cells = (_interval(row[name].value, bold=row[name].value.value == best) for name in names)
-        yield f"| {_cell(task)} | " + " | ".join(cells) + " |\n"
+        yield f"| {markdown_cell(task)} | " + " | ".join(cells) + " |\n"
         if all(score.balanced for score in row.values()):
             cells = (_interval(row[name].balanced) for name in names)
-            yield f"| {_cell(task)}, balanced | " + " | ".join(cells) + " |\n"
+            yield f"| {markdown_cell(task)}, balanced | " + " | ".join(cells) + " |\n"
         reachable = row[EMBEDDING].reachable if EMBEDDING in row else 1.0
         if reachable < 1:
-            yield f"| {_cell(task)}, at most | " + " | ".join(f"{reachable:.3f}" for _ in names) + " |\n"
+            most = " | ".join([f"{reachable:.3f}"] * len(names))
+            yield f"| {markdown_cell(task)}, at most | {most} |\n"
     means = report.means(probe, split)
     yield "| **mean** | " + " | ".join(f"{means[name]:.3f}" for name in names) + " |\n"
 
@@ -192,8 +194,3 @@ def _brief(interval: Interval) -> str:
 
 def _short(name: str) -> str:
     return "+ concepts" if name == f"{EMBEDDING}+{CONCEPTS}" else name
-
-
-def _cell(text: str) -> str:
-    """Keep names from tables of users from breaking a table of ours."""
-    return " ".join(text.split()).replace("|", "\\|")

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
+from whyhere._printable import markdown_cell
 from whyhere.errors import MissingFileError
 from whyhere.releases._release import Release
 
@@ -127,18 +128,14 @@ def credits_markdown(credits: Sequence[Credit], *, most: int = 12) -> str:
         "",
         "| licence | photos |",
         "|---|--:|",
-        *(f"| {_cell(name)} | {count:,} |" for name, count in licences.most_common()),
+        *(f"| {markdown_cell(name)} | {count:,} |" for name, count in licences.most_common()),
         *([f"| {NOT_RECORDED} | {unknown:,} |"] if unknown else []),
         "",
         "| source | photos |",
         "|---|--:|",
-        *(f"| {_cell(name)} | {count:,} |" for name, count in collections.most_common(most)),
+        *(f"| {markdown_cell(name)} | {count:,} |" for name, count in collections.most_common(most)),
     ]
     rest = collections.most_common()[most:]
     if rest:
         lines.append(f"| {len(rest)} others | {sum(count for _, count in rest):,} |")
     return "\n".join(lines) + "\n"
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")

@@ -94,7 +94,7 @@ def write_release(
     write_atomically(out / "model.safetensors", save(tensors))
     # Nobody has asked yet whether open maps confirm what these columns have become.
     untested = [{**label.to_dict(), "evidence": "untested"} for label in labels]
-    write_atomically(out / "concepts.json", _json(untested))
+    write_atomically(out / "concepts.json", json_bytes(untested))
     if location_encoder is not None:
         write_atomically(out / "location_encoder.safetensors", save(dict(location_encoder)))
     write_atomically(out / "MODEL_CARD.md", _card(out.name, alignment, config, start.config, facts).encode())
@@ -130,7 +130,7 @@ def write_release(
         },
         "training": config.to_dict(),
     }
-    data = _json(content)
+    data = json_bytes(content)
     decisive = ("model.safetensors", "concepts.json", "location_encoder.safetensors")
     seal(out, decisive, coming={"config.json": data})
     write_atomically(out / "config.json", data)
@@ -218,5 +218,6 @@ def _toml(value: Any) -> str:  # noqa: ANN401 - bool, number or text
     return json.dumps(value)  # TOML writes these three as JSON does
 
 
-def _json(value: object) -> bytes:
+def json_bytes(value: object) -> bytes:
+    """Return what a JSON file of a release holds, in lines, so that changes can be read."""
     return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode()

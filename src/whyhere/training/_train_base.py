@@ -34,6 +34,7 @@ from whyhere.training._base_calibration import (
     rank_answers,
     threshold_to_abstain,
 )
+from whyhere.training._export import json_bytes
 from whyhere.training._features import features_from_file, write_atomically
 from whyhere.training._inputs import Progress
 
@@ -166,7 +167,7 @@ def _write(
         for c in (bank[concept_id] for concept_id in alignment.concept_ids)
     ]
     write_atomically(out / "model.safetensors", save(alignment.tensors()))
-    write_atomically(out / "concepts.json", _json([label.to_dict() for label in labels]))
+    write_atomically(out / "concepts.json", json_bytes([label.to_dict() for label in labels]))
     write_atomically(out / "landmarks.json", landmarks_json(landmarks))
     config = json.loads((start.directory / "config.json").read_text(encoding="utf-8"))
     config["gallery"] |= {"smoothing_km": SCALE_KM, "covers_land": True}
@@ -179,7 +180,7 @@ def _write(
         "added_weight": ADDED_WEIGHT,
         "abstain_below": round(abstain_below, 4),
     }
-    data = _json(config)
+    data = json_bytes(config)
     decisive = ("model.safetensors", "concepts.json", "landmarks.json")
     seal(out, decisive, coming={"config.json": data})
     write_atomically(out / "config.json", data)
@@ -189,7 +190,3 @@ def landmarks_json(landmarks: Sequence[LandmarkLabel]) -> bytes:
     """Return what `landmarks.json` of a release holds, a line a landmark."""
     lines = ",\n".join(json.dumps(one.to_dict(), ensure_ascii=False) for one in landmarks)
     return f"[\n{lines}\n]\n".encode()
-
-
-def _json(value: object) -> bytes:
-    return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode()
