@@ -1,7 +1,7 @@
 """Writes alignments of the recipe of `base` that have not learned from the photos they answer.
 
     python scripts/base_held_out.py --data TABLE [--data TABLE] --protocol new-places --out DIR
-    whyhere evaluate TABLE --held-out DIR --protocol new-places
+    whyhere evaluate TABLE --held-out DIR --config new-places
     whyhere faithfulness --data TABLE --held-out DIR --out docs/faithfulness
 
 One fold after the other of a shipped protocol (docs/evaluate.md). Temperature and background are those of the
