@@ -82,6 +82,7 @@ def test_the_concepts_are_those_of_the_bank() -> None:
         (c.id, c.name, c.group, c.definition) for c in wanted
     ]
     assert {label.source for label in labels} == {"text"}
+    assert f"| {len(labels)} concepts |" in (BUILT_IN / "MODEL_CARD.md").read_text(encoding="utf-8")
 
 
 def test_the_card_says_what_is_published_and_what_is_not_measured() -> None:
