@@ -221,7 +221,7 @@ def test_a_reference_stands_beside_the_map_in_the_same_cells():
 def test_an_agreement_that_was_fitted_is_called_no_test_everywhere(learned):
     asked = make_atlas(grounded=("desert", "forest") if learned else ("forest",))
     found = asked.map("desert")
-    said = "half of the concept's direction was fitted to this reference: no test"
+    said = "part of the concept's direction was fitted to this reference: no test"
     assert found.reference.learned is learned
     assert found.to_dict()["reference"]["learned"] is learned
     assert found.to_geojson()["reference"]["learned"] is learned

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from whyhere.atlas._statistics import Array, cell_means
 from whyhere.ranking import CellIndex
 
-IN_SAMPLE = "half of the concept's direction was fitted to this reference: no test"
+IN_SAMPLE = "part of the concept's direction was fitted to this reference: no test"
 """Said wherever an agreement is shown that the release was fitted to."""
 
 
@@ -27,7 +27,7 @@ class MapReference:
         kind: "binary" or "continuous".
         unit: Unit of a continuous reference.
         directness: "direct" where it measures the concept, "proxy" where it says only where to expect it.
-        learned: Whether half of the concept's direction was fitted to this reference: then the agreement is
+        learned: Whether part of the concept's direction was fitted to this reference: then the agreement is
             in-sample, and no test of the map.
         higher_means_more: False where a low value means more of the concept, such as a distance.
         source: Where it comes from.

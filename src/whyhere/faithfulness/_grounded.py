@@ -1,6 +1,6 @@
 """Alignments whose concepts have learned from open maps, tested on maps that they have not learned from.
 
-A closed-form alignment may take half of a concept's direction from an open reference. Lines 2 and 4 then test
+A closed-form alignment may take part of a concept's direction from an open reference. Lines 2 and 4 then test
 it with the very maps that it was taught, which proves little; so they test it where it was not taught: the
 Earth is cut into parts, and each part is answered by the alignment taught on the others.
 """

@@ -3,9 +3,9 @@
 A `Reference` belongs to one concept of the bank and answers for any position: a Koeppen class, a share of
 forest, a distance to the coast, a country's script. `agreement` compares it with what a release's location
 side says. The concept's references were written down before any score was looked at, and nothing here is
-fitted. A release may have learned from them, though: half of the direction of 80 concepts of `base` 0.2.0
+fitted. A release may have learned from them, though: part of the direction of 130 concepts of `base` 0.3.0
 was fitted to their references (`Alignment.grounded`), and takes part in explaining photos. For these,
-agreement is no test; docs/base.md has what was held out.
+agreement is no test; docs/references.md has what was held out.
 """
 
 from whyhere.references._agreement import Agreement, agreement
