@@ -17,7 +17,7 @@ PACKAGE = Path(whyhere.__file__).parent
 MAY_IMPORT = {
     "errors": set(),
     "geo": {"errors", "_printable"},
-    "concepts": {"errors"},
+    "concepts": {"errors", "_plain_file"},
     "references": {"errors", "_ranks", "geo", "concepts"},
     "prediction": {"geo", "picture", "reasons"},
     "reasons": set(),
@@ -29,8 +29,9 @@ MAY_IMPORT = {
     "_ranks": set(),
     "_printable": set(),
     "_csv_cells": set(),
-    "gallery": {"errors", "geo", "encoders", "_checksums", "_file_lock"},
-    "alignment": {"errors", "geo", "concepts", "encoders"},
+    "_plain_file": set(),
+    "gallery": {"errors", "geo", "encoders", "_checksums", "_file_lock", "_plain_file"},
+    "alignment": {"errors", "_plain_file", "geo", "concepts", "encoders"},
     "ranking": {"errors", "_ranks", "geo", "gallery", "alignment", "prediction"},
     "explain": {
         "errors",
@@ -51,6 +52,7 @@ MAY_IMPORT = {
         "_printable",
         "_checksums",
         "_file_lock",
+        "_plain_file",
         "geo",
         "concepts",
         "prediction",

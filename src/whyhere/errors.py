@@ -8,9 +8,15 @@ from __future__ import annotations
 
 
 class WhyhereError(Exception):
-    """Base of all deliberate errors."""
+    """Base of all deliberate errors; each argument is a line of the message.
+
+    So a newline within an argument is part of somebody's name, and is shown as an escape where it is printed.
+    """
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.args))
 
 
 class UsageError(WhyhereError):

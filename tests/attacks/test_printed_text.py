@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 from whyhere._printable import without_controls
 from whyhere.cli import _console
+from whyhere.errors import MissingFileError, PhotoError, UsageError
 
 EVIL = "a\x1b]0;title\x07\x1b[2J\x9b31m\u202egpj.exe\u2066\x7f"
 
@@ -158,3 +160,62 @@ def test_closed_streams(redirect, said):
     assert b"Traceback" not in done.stderr
     assert said in done.stderr.decode()
     assert done.returncode == (1 if ">&-" in redirect.split(" ")[0] and redirect[0] == ">" else 0)
+
+
+# ---- errors
+
+
+def test_a_newline_in_a_name_makes_no_line():
+    name = "x\nwhyhere: all is well\x1b[32m\r"
+    assert _console.shown(UsageError(f"no {name}:", "  - one", "Remedy: none")).splitlines() == [
+        "no x\\nwhyhere: all is well\\x1b[32m\\r:",
+        "  - one",
+        "Remedy: none",
+    ]
+    for arguments in (["locate", "x.jpg", "--release", name], ["locate", name], ["concepts", "check", name]):
+        done = whyhere(*arguments)
+        assert done.returncode
+        said = done.stderr.decode("utf-8")
+        assert "all is well" in said
+        assert not any(line.startswith("whyhere: all is well") for line in said.splitlines())
+
+
+def test_errors_of_several_lines_read_as_one_text():
+    assert str(MissingFileError("a is damaged:", "  - b", "Remedy: c")) == "a is damaged:\n  - b\nRemedy: c"
+    assert str(PhotoError("a.jpg", "is empty")) == "a.jpg: is empty"
+
+
+# ---- Ctrl-C before there is anything to interrupt
+
+_SLOW_IMPORT = """
+import sys, time
+
+class Slow:
+    def find_spec(self, name, path=None, target=None):
+        if name == "MODULE":
+            print("importing", flush=True)
+            time.sleep(60)
+
+sys.meta_path.insert(0, Slow())
+from whyhere.__main__ import main
+sys.argv[1:] = ["locate", "gone.jpg"]
+main()
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+@pytest.mark.parametrize("module", ["whyhere.cli", "typer", "whyhere.locator", "numpy"])
+def test_ctrl_c_while_modules_are_loaded(tmp_path, module):
+    code = _SLOW_IMPORT.replace("MODULE", module)
+    child = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path
+    )
+    try:
+        assert child.stdout.readline() == b"importing\n"
+        child.send_signal(signal.SIGINT)
+        _, said = child.communicate(timeout=50)
+    finally:
+        child.kill()
+    assert child.returncode == 130
+    assert b"Traceback" not in said
+    assert b"whyhere: interrupted" in said

@@ -124,6 +124,28 @@ def test_pipes_in_a_directory_are_skipped(tmp_path):
     assert names(tmp_path) == ["a.jpg"]
 
 
+@pytest.mark.skipif(os.mkdir not in os.supports_dir_fd, reason="makes directories below an open one")
+def test_a_tree_deeper_than_paths_are_long(tmp_path):
+    touch(tmp_path, "a.jpg", "z/b.jpg")
+    name, levels = "d" * 200, 30
+    handles = [os.open(tmp_path, os.O_RDONLY)]
+    try:
+        for _ in range(levels):
+            os.mkdir(name, dir_fd=handles[-1])
+            handles.append(os.open(name, os.O_RDONLY, dir_fd=handles[-1]))
+        found = list(find_photos([tmp_path]))
+    finally:
+        for below, above in zip(handles[:0:-1], handles[-2::-1], strict=True):
+            os.close(below)
+            os.rmdir(name, dir_fd=above)
+        os.close(handles[0])
+    problems = [one for one in found if isinstance(one, PhotoError)]
+    assert [one.name for one in found if isinstance(one, Path)] == ["a.jpg", "b.jpg"]
+    assert len(problems) == 1
+    assert name in problems[0].photo
+    assert "longer than the system" in problems[0].reason
+
+
 def test_directory_that_cannot_be_read(tmp_path, monkeypatch):
     touch(tmp_path, "a.jpg", "locked/b.jpg", "open/c.jpg")
     iterdir = Path.iterdir

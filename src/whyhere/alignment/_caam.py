@@ -21,7 +21,7 @@ import numpy as np
 
 from whyhere.alignment._alignment import Contributions, Floats, ImageCode
 from whyhere.alignment._cosines import centred_cosines, unit
-from whyhere.alignment._tensors import read_tensors
+from whyhere.alignment._tensors import number, read_tensors
 from whyhere.errors import MissingFileError
 
 _BLOCK = 8192  # rows of a gallery at a time: the temporaries stay near 16 MB
@@ -103,9 +103,9 @@ class ConceptAlignment:
         tensors = read_tensors(path, _TENSORS, kind="caam")
         try:
             concept_ids = tuple(config["concept_ids"])
-            weights = float(config["concept_weight"]), float(config["feature_weight"])
+            weights = number(config, "concept_weight"), number(config, "feature_weight")
             normalise = bool(config["normalise"])
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise MissingFileError(
                 f"{path.parent / 'config.json'}: the alignment section lacks or garbles {error}"
             ) from error

@@ -25,9 +25,10 @@ import numpy as np
 from whyhere.alignment._alignment import Contributions, Floats, ImageCode
 from whyhere.alignment._cosines import centred_cosines
 from whyhere.alignment._sparse_code import sparse_code
-from whyhere.alignment._tensors import read_tensors
+from whyhere.alignment._tensors import number, read_tensors
 from whyhere.errors import MissingFileError
 
+_LARGEST_LOGIT = 13.8  # exp of it is a million
 _HEAD = ("0.weight", "0.bias", "2.weight", "2.bias")
 
 
@@ -71,6 +72,7 @@ class GeoClipHead:
             and b1.shape == w1.shape[:1] == w2.shape[1:]
             and b2.shape == w2.shape[:1]
             and logit_scale.size == 1
+            and logit_scale.item() <= _LARGEST_LOGIT
         )
         if not (fits and all(np.isfinite(tensors[name]).all() for name in (*_HEAD, "logit_scale"))):
             raise MissingFileError(f"{path}: tensors of GeoCLIP's image head do not fit, or are not finite")
@@ -110,14 +112,14 @@ class GeoClipAlignment:
             about = file.metadata() or {}
         head = GeoClipHead.from_tensors(tensors, path)
         try:
-            penalty, concept_ids = float(config["penalty"]), tuple(json.loads(about["concept_ids"]))
+            penalty, concept_ids = number(config, "penalty"), tuple(json.loads(about["concept_ids"]))
             directions = tensors["directions"]
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise MissingFileError(
                 f"{path}: concepts, or penalty in the config, are missing ({error})"
             ) from error
         expected = (head.w2.shape[0], len(concept_ids))
-        if directions.shape != expected or not np.isfinite(directions).all() or penalty < 0:
+        if directions.shape != expected or not np.isfinite(directions).all():
             raise MissingFileError(f"{path}: directions are {directions.shape} instead of finite {expected}")
         return cls(concept_ids, head, directions, penalty)
 

@@ -23,6 +23,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from whyhere.alignment._tensors import SMALLEST, number
+
 Floats = NDArray[np.float32]
 
 _BLOCK = 8192  # rows of the gallery at a time
@@ -70,14 +72,14 @@ class Landmarks:
             photos.ndim == places.ndim == 2
             and of_photo.shape == photos.shape[:1]
             and reach.shape == places.shape[:1]
-            and (reach > 0).all()
+            and (reach >= SMALLEST).all()
             and (not len(of_photo) or (of_photo.min() >= 0 and of_photo.max() < len(places)))
             and all(np.isfinite(array).all() for array in (photos, places, reach))
         )
         if not fits:
             raise ValueError("landmarks")
-        temperature, threshold, weight, least = (float(section[name]) for name in _NUMBERS)
-        if not (temperature > 0 and weight >= 0 and 0 <= least < 1):
+        temperature, threshold, weight, least = (number(section, name) for name in _NUMBERS)
+        if not (temperature >= SMALLEST and least < 1):
             raise ValueError("landmarks")
         return cls(photos, of_photo, places, reach, temperature, threshold, weight, least)
 

@@ -32,14 +32,13 @@ import numpy as np
 from whyhere.alignment._alignment import Contributions, Floats, ImageCode
 from whyhere.alignment._cosines import centred_cosines, unit
 from whyhere.alignment._sparse_code import sparse_code
-from whyhere.alignment._tensors import read_tensors
+from whyhere.alignment._tensors import SMALLEST, number, read_tensors
 from whyhere.errors import MissingFileError
 
 _TENSORS = ("head", "feature_mean", "location_mean", "directions", "patterns", "spread", "grounding")
 _FAINTEST = 0.2
 """Detections below this many standard deviations are all equally dear."""
 _TINY = 1e-12
-_LARGEST_SCALE = 1e6  # a cosine times more than this is no score any more
 
 
 def _none() -> Floats:
@@ -94,9 +93,7 @@ class LinearAlignment:
         tensors = read_tensors(path, _TENSORS, kind="linear")
         try:
             concept_ids = tuple(config["concept_ids"])
-            scale, penalty = float(config["scale"]), float(config["penalty"])
-            if not (0 < scale <= _LARGEST_SCALE and 0 <= penalty <= _LARGEST_SCALE):
-                raise ValueError(f"scale {scale:g} or penalty {penalty:g}, which must be positive and finite")
+            scale, penalty = number(config, "scale", positive=True), number(config, "penalty")
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise MissingFileError(
                 f"{path.parent / 'config.json'}: the alignment section lacks or garbles {error}"
@@ -239,7 +236,9 @@ def _check(tensors: Mapping[str, Floats], k: int, path: Path) -> None:
         and tensors["grounding"].shape == (locations.size, k)
     )
     if not (
-        fits and all(np.isfinite(tensors[name]).all() for name in _TENSORS) and (tensors["spread"] > 0).all()
+        fits
+        and all(np.isfinite(tensors[name]).all() for name in _TENSORS)
+        and (tensors["spread"] >= SMALLEST).all()
     ):
         raise MissingFileError(
             f"{path}: the tensors do not fit each other and {k} concepts, or are not finite"

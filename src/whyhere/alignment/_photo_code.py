@@ -31,7 +31,7 @@ from whyhere.alignment._alignment import Contributions, Floats, ImageCode, Simil
 from whyhere.alignment._cosines import centred_cosines, unit
 from whyhere.alignment._landmarks import Landmarks, no_landmarks
 from whyhere.alignment._sparse_code import sparse_codes
-from whyhere.alignment._tensors import read_tensors
+from whyhere.alignment._tensors import SMALLEST, number, read_tensors
 from whyhere.errors import MissingFileError
 
 _TENSORS = (
@@ -92,12 +92,12 @@ class PhotoCodeAlignment:
         tensors: dict[str, Any] = read_tensors(path, _TENSORS, kind="photo-code")
         try:
             concept_ids = tuple(config["concept_ids"])
-            scale, penalty = float(config["scale"]), float(config["penalty"])
+            scale, penalty = number(config, "scale", positive=True), number(config, "penalty")
             most = int(config["most"])
             landmarks = no_landmarks(len(tensors["feature_mean"]), len(tensors["location_mean"]))
             if config.get("landmarks") is not None:
                 landmarks = Landmarks.read(tensors, config["landmarks"])
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise MissingFileError(
                 f"{path.parent / 'config.json'}: the alignment section lacks or garbles {error}"
             ) from error
@@ -108,7 +108,7 @@ class PhotoCodeAlignment:
         }  # fmt: skip
         fits = all(tensors[name].shape == shape for name, shape in shapes.items())
         finite = all(np.isfinite(tensors[name]).all() for name in _TENSORS)
-        if not (fits and finite and (tensors["spread"] > 0).all() and most >= 1):
+        if not (fits and finite and (tensors["spread"] >= SMALLEST).all() and most >= 1):
             raise MissingFileError(
                 f"{path}: the tensors do not fit each other and {k} concepts, or are not finite"
             )

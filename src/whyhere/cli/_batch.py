@@ -14,6 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from whyhere.cli._console import shown
 from whyhere.errors import PhotoError, UsageError
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class Batch:
     def failed(self, error: PhotoError) -> None:
         """Name a photo that cannot be read."""
         self.unreadable += 1
-        print(f"whyhere: {error}", file=sys.stderr)
+        print(f"whyhere: {shown(error)}", file=sys.stderr)
 
     def passing(
         self, predictions: Iterator[Prediction], progress: Callable[[int], None]

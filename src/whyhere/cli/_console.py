@@ -12,7 +12,7 @@ import os
 import sys
 from typing import Any, TextIO
 
-from whyhere._printable import without_controls
+from whyhere._printable import printable, without_controls
 from whyhere.errors import WhyhereError
 
 
@@ -79,6 +79,11 @@ def print_json(value: object) -> None:
 
     use_utf8()
     sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def shown(error: WhyhereError) -> str:
+    """Return the message of an error without colours, and with no lines but its own."""
+    return "\n".join(printable(str(line)) for line in error.args)
 
 
 def raw(stream: Any) -> Any:  # noqa: ANN401 - a stream, or a safe one around it

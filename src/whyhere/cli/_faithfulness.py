@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from whyhere.cli._console import shown as message_of
 from whyhere.errors import UsageError
 
 if TYPE_CHECKING:
@@ -200,7 +201,7 @@ def _study(
             look,
             held_out=held_out,
             progress=shown,
-            on_error=lambda error: print(f"whyhere: {error}", file=sys.stderr),
+            on_error=lambda error: print(f"whyhere: {message_of(error)}", file=sys.stderr),
         )
     rows = study.feature_rows(np.arange(len(study.photos)))
     return study, benchmark.name, fa.trained_on(release.directory, study.release, study.files, rows)

@@ -23,7 +23,7 @@ from whyhere.cli import (
     _releases,
     _train,
 )
-from whyhere.cli._console import guard_streams
+from whyhere.cli._console import guard_streams, shown
 from whyhere.cli._notes import set_loudness
 from whyhere.errors import WhyhereError
 
@@ -94,7 +94,7 @@ def main() -> None:
             print(_INTERRUPTED_TEXT, file=sys.stderr)
     except WhyhereError as error:
         code = error.exit_code
-        print(f"whyhere: {error}", file=sys.stderr)
+        print(f"whyhere: {shown(error)}", file=sys.stderr)
     except BrokenPipeError:
         code = _drop_output()
     except KeyboardInterrupt:
@@ -105,7 +105,7 @@ def main() -> None:
     except BrokenPipeError:
         code = _drop_output()
     except WhyhereError as error:
-        print(f"whyhere: {error}", file=sys.stderr)
+        print(f"whyhere: {shown(error)}", file=sys.stderr)
         code = _drop_output()
     if code == _INTERRUPTED and threading.active_count() > 1:
         # A decoder that is in the middle of a photo would be waited for.

@@ -182,9 +182,11 @@ def verify(
     remedies = [source] if own else []
     remedies += [f"run: whyhere releases fetch {name} --force"] if len(bad) > len(own) + len(computed) else []
     remedies += ["what is computed here is made again when it is next used"] if computed else []
-    listed = "".join(f"  - {check.problem}\n" for check in bad)
-    remedy = "; and ".join(remedies)
-    raise MissingFileError(f"{release.name} is damaged or incomplete:\n{listed}Remedy: {remedy}")
+    raise MissingFileError(
+        f"{release.name} is damaged or incomplete:",
+        *(f"  - {check.problem}" for check in bad),
+        f"Remedy: {'; and '.join(remedies)}",
+    )
 
 
 @app.command()

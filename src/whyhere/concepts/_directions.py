@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from whyhere._plain_file import plain
 from whyhere.concepts._bank import ConceptBank
 from whyhere.concepts._read_bank import DATA, load_bank
 from whyhere.errors import MissingFileError, UsageError
@@ -209,11 +210,11 @@ def load_directions(
     numbers, words = _pair(DATA / "directions-clip-vit-b16" if path is None else path)
     rebuild = "build it with scripts/build_concept_directions.py"
     try:
-        data = numbers.read_bytes()
-        content = json.loads(words.read_text(encoding="utf-8"))
+        data = plain(numbers).read_bytes()
+        content = json.loads(plain(words).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise MissingFileError(f"no concept directions at {error.filename}; {rebuild}") from error
-    except (ValueError, RecursionError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise MissingFileError(f"{words} is not a direction file ({error}); {rebuild}") from error
     if not isinstance(content, dict) or content.get("format") != 1:
         raise MissingFileError(f"{words} is not a direction file of format 1; {rebuild}")

@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+from whyhere._plain_file import plain
 from whyhere.errors import MissingFileError
 
 EVIDENCE = ("confirmed", "undecided", "contradicted", "untested")
@@ -48,7 +49,7 @@ def read_labels(path: Path) -> tuple[ConceptLabel, ...]:
     """
     names = {field.name for field in fields(ConceptLabel)}
     try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
+        entries = json.loads(plain(path).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise MissingFileError(f"{path}: cannot read the concepts of the release ({error})") from error
     if not isinstance(entries, list):

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from whyhere._plain_file import plain
 from whyhere.concepts._labels import ConceptLabel
 from whyhere.errors import MissingFileError
 
@@ -68,7 +69,7 @@ def read_landmarks(path: Path) -> tuple[LandmarkLabel, ...]:
     if not path.exists():
         return ()
     try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
+        entries = json.loads(plain(path).read_text(encoding="utf-8"))
         labels = tuple(
             LandmarkLabel(
                 str(entry["id"]),

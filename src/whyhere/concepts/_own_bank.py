@@ -5,6 +5,7 @@ Only what is there is read; nothing is looked at. The strict reader of the shipp
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -182,10 +183,17 @@ def _entry_of(folder: str, concepts: Mapping[str, Concept]) -> Concept | None:
 
 def _photos_in(folder: Path, suffixes: Collection[str]) -> tuple[Path, ...]:
     """Return the photos of a folder and the folders in it, in the order of their paths."""
+
+    def refuse(error: OSError) -> None:
+        raise UsageError(
+            f"{error.filename}: this folder of photos cannot be read ({error.strerror})"
+        ) from error
+
     return tuple(
         sorted(
             path
-            for path in folder.rglob("*")
+            for where, _, files in os.walk(folder, onerror=refuse)
+            for path in (Path(where, file) for file in files)
             if path.suffix.lower() in suffixes and path.is_file() and not path.name.startswith(".")
         )
     )

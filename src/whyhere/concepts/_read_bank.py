@@ -11,6 +11,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from whyhere._plain_file import plain
 from whyhere.concepts._bank import GROUPS, Concept, ConceptBank, RemovedTerm
 from whyhere.errors import MissingFileError, UsageError
 
@@ -125,7 +126,7 @@ def _concept(entry: dict[str, Any], where: str) -> Concept:
 def _read_toml(file: Path, *, assumed: int | None = None) -> tuple[str, dict[str, Any]]:
     """Return the text of a TOML file and its content, checking the format number, or `assumed` for none."""
     try:
-        text = file.read_text(encoding="utf-8")
+        text = plain(file).read_text(encoding="utf-8")
     except (FileNotFoundError, IsADirectoryError) as error:
         raise MissingFileError(f"no concept bank at {file}; give the path of a TOML file") from error
     except (OSError, UnicodeDecodeError) as error:

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from whyhere._plain_file import plain
 from whyhere.concepts._read_bank import DATA
 from whyhere.concepts._words import match_words, near_spellings, word_key
 from whyhere.errors import MissingFileError, UsageError
@@ -219,11 +220,11 @@ def _read(path: Path) -> Vocabulary:
     base = path.with_suffix("") if path.suffix in (".safetensors", ".json") else path
     numbers, about = base.with_name(base.name + ".safetensors"), base.with_name(base.name + ".json")
     try:
-        content = json.loads(about.read_text(encoding="utf-8"))
-        data = numbers.read_bytes()
+        content = json.loads(plain(about).read_text(encoding="utf-8"))
+        data = plain(numbers).read_bytes()
     except FileNotFoundError as error:
         raise MissingFileError(f"no text vocabulary at {error.filename}; {_REBUILD}") from error
-    except (ValueError, RecursionError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise MissingFileError(f"{about} is not a text vocabulary ({error}); {_REBUILD}") from error
     if not isinstance(content, dict) or content.get("format") != 1:
         raise MissingFileError(f"{about} is not a text vocabulary of format 1; {_REBUILD}")

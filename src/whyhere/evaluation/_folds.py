@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from whyhere._plain_file import plain
 from whyhere.errors import MissingFileError, UsageError
 from whyhere.evaluation._linkage import chains, components, near_pairs
 from whyhere.evaluation._protocol import Protocol
@@ -180,7 +181,7 @@ def read_folds(path: Path) -> Mapping[str, str]:
         MissingFileError: The file is missing or is no such table.
     """
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
+        with plain(path).open(newline="", encoding="utf-8-sig") as file:
             rows = list(csv.DictReader(file))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise MissingFileError(f"{path}: cannot read which photo belongs to which fold ({error})") from error

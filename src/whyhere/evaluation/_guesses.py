@@ -11,6 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from whyhere._plain_file import plain
 from whyhere.errors import MissingFileError, UsageError
 from whyhere.evaluation._benchmark import Problem
 from whyhere.geo import LatLon
@@ -178,7 +179,7 @@ def predictions_schema() -> dict[str, Any]:
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
     """Yield the lines that are not blank; bytes that are not UTF-8 become U+FFFD and spoil one line only."""
     try:
-        with path.open("rb") as file:
+        with plain(path).open("rb") as file:
             for number, line in enumerate(file, start=1):
                 text = line.decode("utf-8-sig" if number == 1 else "utf-8", errors="replace").strip()
                 if text:

@@ -8,6 +8,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from whyhere._plain_file import plain
 from whyhere.errors import MissingFileError, UsageError
 
 SPLITS = ("new-places", "known-places", "photos")
@@ -72,14 +73,14 @@ def read_protocol(path: str | Path) -> Protocol:
     """
     shipped = shipped_protocols()
     try:
-        text = shipped[str(path)] if str(path) in shipped else Path(path).read_text(encoding="utf-8")
+        text = shipped[str(path)] if str(path) in shipped else plain(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise MissingFileError(
             f"{path}: no such protocol ({error}); shipped ones: {', '.join(shipped)}"
         ) from error
     try:
         values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # RecursionError: nested without end
         raise UsageError(f"{path}: not TOML: {error}") from error
     known = {entry.name: entry.type for entry in fields(Protocol)}
     unknown = sorted(values.keys() - known.keys())

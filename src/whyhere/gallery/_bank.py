@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 
 from whyhere._checksums import MEMORY, file_problem, known_sha256, sha256_of
 from whyhere._file_lock import exclusive
+from whyhere._plain_file import plain
 from whyhere.encoders import LocationEncoder
 from whyhere.errors import MissingFileError
 from whyhere.gallery._gallery import Gallery
@@ -221,7 +222,7 @@ def _silent(done: int, total: int) -> None:
 def _read_coordinates(path: Path) -> tuple[Float64Array, Float64Array]:
     """Return latitudes and longitudes, read-only."""
     try:
-        with path.open("rb") as file:  # NumPy leaves it open where an archive is damaged
+        with plain(path).open("rb") as file:  # NumPy leaves it open where an archive is damaged
             points = np.load(file, allow_pickle=False)
     except FileNotFoundError as error:
         raise MissingFileError(f"{path}: the gallery's coordinates are missing; {_REMEDY}") from error

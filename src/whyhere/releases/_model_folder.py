@@ -111,8 +111,9 @@ def _from_hub(asset: Asset, source: FolderSource, stage: Path, progress: Progres
                 )
     except SourceError as error:
         raise MissingFileError(
-            f"{asset.name} ({asset.summary}) could not be fetched:\n"
-            f"  - {source.repo} on the Hugging Face hub: {error}\n{_remedy(asset, source)}"
+            f"{asset.name} ({asset.summary}) could not be fetched:",
+            f"  - {source.repo} on the Hugging Face hub: {error}",
+            _remedy(asset, source),
         ) from error
     folders = {path.parent for path in files}
     if len(folders) == 1:

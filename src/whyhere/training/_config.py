@@ -9,6 +9,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from whyhere._plain_file import plain
 from whyhere.errors import MissingFileError, UsageError
 
 SPACES = ("concept", "feature", "both")
@@ -142,7 +143,7 @@ def read_train_config(path: str | Path) -> TrainConfig:
     """
     shipped = shipped_configs()
     try:
-        text = shipped[str(path)] if str(path) in shipped else Path(path).read_text(encoding="utf-8")
+        text = shipped[str(path)] if str(path) in shipped else plain(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise MissingFileError(
             f"{path}: no such training configuration ({error}); shipped ones: {', '.join(shipped)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -83,7 +84,9 @@ def _keys(name: str) -> tuple[str, ...]:
 
 
 def _in_folder(folder: Path) -> Iterator[tuple[str, StoredPhoto]]:
-    for path in sorted(folder.rglob("*")):
+    # Directories that cannot be read are passed over: the table's rows say which photos are not there.
+    every = (Path(where, file) for where, _, files in os.walk(folder) for file in files)
+    for path in sorted(every):
         if path.suffix.lower() in PHOTO_SUFFIXES and path.is_file():
             status = path.stat()
             yield (

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from whyhere._plain_file import plain
 from whyhere.errors import MissingFileError, UsageError
 
 FILE_COLUMNS = ("file", "filename", "file_name", "img_file", "img_id", "image", "photo", "path", "id", "key")
@@ -193,7 +194,7 @@ def _column(path: Path, header: Sequence[str], names: Sequence[str], what: str) 
 def _read_csv(path: Path) -> tuple[list[str], Iterator[tuple[int, list[str]]]]:
     """Return the header, and an iterator of line number and cells."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = plain(path).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise MissingFileError(f"{path}: cannot read the table ({error}); check --data") from error
     delimiter = "\t" if path.suffix == ".tsv" else ","
@@ -208,7 +209,7 @@ def _read_parquet(path: Path) -> tuple[list[str], Iterator[tuple[int, list[str]]
     except ImportError as error:
         raise UsageError(f'{path}: Parquet needs: pip install "whyhere[parquet]"') from error
     try:
-        table = parquet.read_table(path)
+        table = parquet.read_table(plain(path))
     except Exception as error:  # pyarrow raises OSError and several classes of its own
         raise MissingFileError(f"{path}: cannot read the table ({error}); check --data") from error
     names = [str(name) for name in table.column_names]
