@@ -94,7 +94,16 @@ def zipped() -> bytes:
 
 
 @pytest.mark.parametrize(
-    "data", [npy_that_claims(10**13), zipped(), zipped()[:40], b"PK\x03\x04", b"\x93NUMPY", b""]
+    "data",
+    [npy_that_claims(10**13), zipped(), zipped()[:40], b"PK\x03\x04", b"\x93NUMPY", b""],
+    ids=[
+        "huge",
+        "zip",
+        "half a zip",
+        "start of a zip",
+        "start of an array",
+        "nothing",
+    ],  # a zip holds the time
 )
 def test_arrays_that_are_none(tmp_path, data):
     (tmp_path / "gallery.npy").write_bytes(data)
