@@ -27,6 +27,7 @@ from whyhere.cli._console import guard_streams, shown
 from whyhere.cli._notes import set_loudness
 from whyhere.errors import WhyhereError
 
+_DECODER = "whyhere-decoder"  # images._ahead.DECODER, which --help is not to load
 _INTERRUPTED = 130  # as shells have it: 128 and the number of SIGINT
 _INTERRUPTED_TEXT = "whyhere: interrupted; a result that was not finished is not written"
 _LOUDNESS = re.compile("-q|--quiet|-v+|--verbose")
@@ -107,7 +108,7 @@ def main() -> None:
     except WhyhereError as error:
         print(f"whyhere: {shown(error)}", file=sys.stderr)
         code = _drop_output()
-    if code == _INTERRUPTED and threading.active_count() > 1:
+    if code == _INTERRUPTED and any(thread.name.startswith(_DECODER) for thread in threading.enumerate()):
         # A decoder that is in the middle of a photo would be waited for.
         sys.stderr.flush()
         os._exit(_INTERRUPTED)

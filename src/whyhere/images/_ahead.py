@@ -15,6 +15,9 @@ from whyhere.images._photo import PhotoSource
 READ_AHEAD: Final = 2
 """Photos that are read while the ones before them are looked at."""
 
+DECODER = "whyhere-decoder"
+"""How the names of threads that decode photos begin."""
+
 _THREADS: Final = 2
 
 T = TypeVar("T")
@@ -39,7 +42,7 @@ def prepared_ahead(
     """
     waiting = iter(photos)
     ended = threading.Event()
-    pool = ThreadPoolExecutor(_THREADS)
+    pool = ThreadPoolExecutor(_THREADS, thread_name_prefix=DECODER)
 
     def prepared(photo: PhotoSource) -> T:
         with Room(ended) as room:
