@@ -172,7 +172,7 @@ def test_a_newline_in_a_name_makes_no_line():
         "  - one",
         "Remedy: none",
     ]
-    for arguments in (["locate", "x.jpg", "--release", name], ["locate", name], ["concepts", "check", name]):
+    for arguments in (["locate", "x.jpg", "--release", name], ["concepts", "check", name]):
         done = whyhere(*arguments)
         assert done.returncode
         said = done.stderr.decode("utf-8")
