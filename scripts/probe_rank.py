@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from whyhere.alignment import load_alignment
 from whyhere.encoders import LocationEncoder
-from whyhere.probing import (
+from whyhere.evaluation.probing import (
     FeatureMaker,
     Settings,
     Task,

@@ -63,8 +63,8 @@ MAY_IMPORT = {
 }
 # Results show and save themselves, as notebooks expect; what draws and writes them is loaded when asked.
 MAY_LOAD_WHEN_ASKED = {"prediction": {"picture", "report"}, "explain": {"report"}}
-# These sit on top. Nothing needs training, evaluation or probing to locate a photo.
-NOT_FOR_LOCATING = {"training", "evaluation", "probing", "faithfulness"}
+# These sit on top. Nothing needs training or evaluation to locate a photo.
+NOT_FOR_LOCATING = {"training", "evaluation"}
 JOINS = {"_assembly", "_answering", "_hints", "_explaining", "locator", "atlas", "__init__", "__main__"}
 ON_TOP = {"cli", *JOINS, *NOT_FOR_LOCATING}
 

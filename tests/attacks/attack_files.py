@@ -297,7 +297,7 @@ def _read_benchmark(data: bytes, folder: Path) -> None:
 
 
 def _read_values(data: bytes, folder: Path) -> None:
-    from whyhere.probing import read_table
+    from whyhere.evaluation.probing import read_table
 
     path = folder / "values.csv"
     path.write_bytes(data)

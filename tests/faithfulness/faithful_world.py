@@ -16,7 +16,7 @@ from PIL import Image
 
 from whyhere.alignment import LinearAlignment
 from whyhere.concepts import ConceptLabel
-from whyhere.faithfulness import Study
+from whyhere.evaluation.faithfulness import Study
 from whyhere.gallery import Gallery
 from whyhere.geo import unit_vectors
 from whyhere.ranking import CellIndex, RankingConfig

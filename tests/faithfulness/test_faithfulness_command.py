@@ -165,7 +165,7 @@ def test_without_photos_only_the_maps_are_tested(looks):
 
 
 def test_quick_is_a_first_look(looks, table, monkeypatch):
-    import whyhere.faithfulness as fa
+    import whyhere.evaluation.faithfulness as fa
 
     asked, run_scorecard = [], fa.run_scorecard
 

@@ -9,8 +9,14 @@ import pytest
 from faithful_world import K, lookup, unit, world
 
 import whyhere.training._grounding as grounding_module
-from whyhere.faithfulness import Settings, run_lines
-from whyhere.faithfulness._grounded import HALVES, Regrounded, dealt_maps, grounded_columns, held_out_maps
+from whyhere.evaluation.faithfulness import Settings, run_lines
+from whyhere.evaluation.faithfulness._grounded import (
+    HALVES,
+    Regrounded,
+    dealt_maps,
+    grounded_columns,
+    held_out_maps,
+)
 
 FEW = Settings(draws=4, resamples=200, support=3)
 

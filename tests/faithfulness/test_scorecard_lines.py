@@ -9,7 +9,7 @@ import pytest
 from faithful_world import ColourLook, K, lookup, lookup_shifted, remainder_only, world
 
 from whyhere.concepts import ConceptLabel
-from whyhere.faithfulness import Line, NeedsTraining, Settings, Table, evidence, run_lines
+from whyhere.evaluation.faithfulness import Line, NeedsTraining, Settings, Table, evidence, run_lines
 
 FEW = Settings(draws=5, resamples=300, stability_photos=12, region_photos=6)
 

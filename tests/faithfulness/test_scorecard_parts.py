@@ -18,21 +18,21 @@ from whyhere.alignment import ConceptAlignment, GeoClipAlignment, GeoClipHead, H
 from whyhere.alignment._linear import _TENSORS as LINEAR_TENSORS
 from whyhere.errors import MissingFileError, UsageError
 from whyhere.evaluation import read_held_out
-from whyhere.faithfulness import (
+from whyhere.evaluation.faithfulness import (
     CachedLook,
     CellReferences,
     random_directions,
     trained_on,
     with_bank,
 )
-from whyhere.faithfulness._bootstrap import counts_interval, mean_interval, mean_of_means, nan_mean
-from whyhere.faithfulness._calibration_line import region
-from whyhere.faithfulness._derange import derangements
-from whyhere.faithfulness._pictures import principal_axes
-from whyhere.faithfulness._references import mean_ranks, unit_values
-from whyhere.faithfulness._ridge_probe import _predictions, probe_r2
-from whyhere.faithfulness._scoring import CodeScorer, best_by_concepts, concept_table
-from whyhere.faithfulness._stability_line import CHANGES, overlap, rank_correlation
+from whyhere.evaluation.faithfulness._bootstrap import counts_interval, mean_interval, mean_of_means, nan_mean
+from whyhere.evaluation.faithfulness._calibration_line import region
+from whyhere.evaluation.faithfulness._derange import derangements
+from whyhere.evaluation.faithfulness._pictures import principal_axes
+from whyhere.evaluation.faithfulness._references import mean_ranks, unit_values
+from whyhere.evaluation.faithfulness._ridge_probe import _predictions, probe_r2
+from whyhere.evaluation.faithfulness._scoring import CodeScorer, best_by_concepts, concept_table
+from whyhere.evaluation.faithfulness._stability_line import CHANGES, overlap, rank_correlation
 
 P, D = 24, 40
 

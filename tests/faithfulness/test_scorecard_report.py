@@ -15,7 +15,7 @@ from faithful_world import lookup, world
 
 from whyhere.errors import UsageError
 from whyhere.evaluation import Interval
-from whyhere.faithfulness import (
+from whyhere.evaluation.faithfulness import (
     Embeddings,
     Figure,
     Line,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from whyhere.probing import spherical_harmonics
+from whyhere.evaluation.probing import spherical_harmonics
 
 DEGREE = 20
 

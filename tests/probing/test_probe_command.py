@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from whyhere.alignment import LinearAlignment
 from whyhere.cli import _probe
 from whyhere.errors import MissingFileError, UsageError
-from whyhere.probing import FEATURES, FeatureMaker, land_points
+from whyhere.evaluation.probing import FEATURES, FeatureMaker, land_points
 
 pytest.importorskip("sklearn")
 

@@ -7,7 +7,7 @@ import pytest
 
 from whyhere.alignment import LinearAlignment
 from whyhere.errors import UsageError
-from whyhere.probing import CONTROLS, FEATURES, FeatureMaker, concept_space
+from whyhere.evaluation.probing import CONTROLS, FEATURES, FeatureMaker, concept_space
 
 
 class Encoder:

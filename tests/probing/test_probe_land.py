@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from whyhere.evaluation.probing import Skipped, Task, land_points, land_tasks
+from whyhere.evaluation.probing import _rasters as rasters
+from whyhere.evaluation.probing._land import coast_km, people_within
 from whyhere.geo import country_codes
-from whyhere.probing import Skipped, Task, land_points, land_tasks
-from whyhere.probing import _rasters as rasters
-from whyhere.probing._land import coast_km, people_within
 
 pytest.importorskip("scipy")
 

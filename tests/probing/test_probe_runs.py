@@ -7,9 +7,9 @@ import warnings
 import numpy as np
 import pytest
 
-from whyhere.probing import Settings, Splitter, Task, run_probes
-from whyhere.probing._linear import ridge_predictions, standardise
-from whyhere.probing._splits import blocks
+from whyhere.evaluation.probing import Settings, Splitter, Task, run_probes
+from whyhere.evaluation.probing._linear import ridge_predictions, standardise
+from whyhere.evaluation.probing._splits import blocks
 
 pytest.importorskip("sklearn")
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from whyhere.evaluation import Interval
-from whyhere.probing import Kept
-from whyhere.probing._report import sentence
-from whyhere.probing._scores import Resampling, Sampled, score, share
+from whyhere.evaluation.probing import Kept
+from whyhere.evaluation.probing._report import sentence
+from whyhere.evaluation.probing._scores import Resampling, Sampled, score, share
 
 metrics = pytest.importorskip("sklearn.metrics")
 

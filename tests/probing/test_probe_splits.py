@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from whyhere.errors import UsageError
+from whyhere.evaluation.probing import Splitter
+from whyhere.evaluation.probing._splits import blocks
 from whyhere.geo import great_circle_km
-from whyhere.probing import Splitter
-from whyhere.probing._splits import blocks
 
 pytest.importorskip("scipy")
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from whyhere.errors import MissingFileError, UsageError
-from whyhere.probing import Skipped, finished, read_table, station_tasks
+from whyhere.evaluation.probing import Skipped, finished, read_table, station_tasks
 
 
 def written(tmp_path, text, name="table.csv"):

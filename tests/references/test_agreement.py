@@ -14,8 +14,8 @@ from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
 from whyhere._ranks import mean_ranks
+from whyhere.evaluation.probing import land_points
 from whyhere.geo import cells_of
-from whyhere.probing import land_points
 from whyhere.references import agreement, cell_table, forest_by_state, reference_for
 from whyhere.references._agreement import weighted_auroc, weighted_spearman
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from whyhere.alignment import LinearAlignment
+from whyhere.evaluation.probing import land_points
 from whyhere.gallery import Gallery
-from whyhere.probing import land_points
 from whyhere.references import agreement, cell_table, reference_for
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"

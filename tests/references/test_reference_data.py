@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from whyhere.evaluation.probing import land_points
+from whyhere.evaluation.probing._land import coast_km
+from whyhere.evaluation.probing._rasters import MissingPackageError, elevations_m, koppen_classes
 from whyhere.geo import countries, country_codes, great_circle_km
-from whyhere.probing import land_points
-from whyhere.probing._land import coast_km
-from whyhere.probing._rasters import MissingPackageError, elevations_m, koppen_classes
 from whyhere.references import _layers
 from whyhere.references._countries import codes_at, country_sets
 from whyhere.references._packed import rows

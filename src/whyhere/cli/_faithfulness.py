@@ -14,7 +14,7 @@ from whyhere.cli._console import shown as message_of
 from whyhere.errors import UsageError
 
 if TYPE_CHECKING:
-    from whyhere.faithfulness import RegionTest, Study
+    from whyhere.evaluation.faithfulness import RegionTest, Study
     from whyhere.locator import Locator
     from whyhere.releases import Release
 
@@ -86,9 +86,9 @@ def faithfulness(
     import datetime
     import json
 
-    from whyhere import faithfulness as fa
     from whyhere.cli._output import write_output
     from whyhere.cli._progress import place_progress
+    from whyhere.evaluation import faithfulness as fa
     from whyhere.locator import Locator
     from whyhere.releases import resolve
 
@@ -148,7 +148,7 @@ def faithfulness(
 
 def _lines(only: str | None, *, with_photos: bool) -> tuple[int, ...]:
     """Return the numbers of the lines wanted."""
-    from whyhere.faithfulness import LINES, WITHOUT_PHOTOS
+    from whyhere.evaluation.faithfulness import LINES, WITHOUT_PHOTOS
 
     if only is None:
         return tuple(LINES) if with_photos else WITHOUT_PHOTOS
@@ -176,8 +176,8 @@ def _study(
     """Return what the lines work on, the name of the data, and what the release has learned from."""
     import numpy as np
 
-    from whyhere import faithfulness as fa
     from whyhere.cli._progress import place_progress
+    from whyhere.evaluation import faithfulness as fa
     from whyhere.evaluation import photos_of, read_benchmark
     from whyhere.images import display_name
     from whyhere.releases import home
@@ -212,7 +212,7 @@ def _region_test(release: Release, locator: Locator, threads: int | None) -> Reg
     from PIL import Image
 
     from whyhere.alignment import Alignment
-    from whyhere.faithfulness import AREAS
+    from whyhere.evaluation.faithfulness import AREAS
     from whyhere.releases import asset_path
 
     config = release.config.image_tower

@@ -13,7 +13,7 @@ import typer
 from whyhere.errors import MissingFileError, UsageError
 
 if TYPE_CHECKING:
-    from whyhere.probing import FeatureMaker, ProbeReport, Skipped, Task
+    from whyhere.evaluation.probing import FeatureMaker, ProbeReport, Skipped, Task
 
 FORMATS = ("table", "json", "markdown")
 NEEDED = ("sklearn", "scipy", "joblib", "threadpoolctl")
@@ -84,7 +84,7 @@ def probe(
     _check_packages()
     from whyhere.cli._output import write_output
     from whyhere.cli._progress import place_progress
-    from whyhere.probing import ProbeReport, Settings, run_probes
+    from whyhere.evaluation.probing import ProbeReport, Settings, run_probes
 
     if quick:
         points, folds, repeats, probes, controls = min(points, 500), 2, 1, "linear", False
@@ -136,7 +136,7 @@ def _tasks(
     """Load what was asked for, and say what cannot be had."""
     from dataclasses import replace
 
-    from whyhere.probing import Skipped, Task, finished, land_tasks, read_table, station_tasks
+    from whyhere.evaluation.probing import Skipped, Task, finished, land_tasks, read_table, station_tasks
 
     loaded: list[Task | Skipped] = [*station_tasks(stations, skip_bad_rows=skip_bad_rows)]
     loaded += land_tasks(points, seed=seed)
@@ -161,7 +161,7 @@ def _features(release: str, controls: bool, seed: int) -> tuple[FeatureMaker, st
     """Load what a release makes features with; also its name and version."""
     from whyhere.alignment import load_alignment
     from whyhere.encoders import LocationEncoder
-    from whyhere.probing import FeatureMaker
+    from whyhere.evaluation.probing import FeatureMaker
     from whyhere.releases import resolve
 
     found = resolve(release)
@@ -173,7 +173,7 @@ def _features(release: str, controls: bool, seed: int) -> tuple[FeatureMaker, st
 
 def _pieces(report: ProbeReport, format: str, *, ascii_only: bool) -> Iterator[str]:
     """Yield the report in a format."""
-    from whyhere.probing import markdown, plain_table
+    from whyhere.evaluation.probing import markdown, plain_table
 
     if format == "json":
         yield json.dumps(report.to_dict(), indent=1, ensure_ascii=ascii_only, allow_nan=False) + "\n"
@@ -185,7 +185,7 @@ def _pieces(report: ProbeReport, format: str, *, ascii_only: bool) -> Iterator[s
 def _write_all(report: ProbeReport, out: Path) -> None:
     """Write JSON, Markdown and plots into a directory."""
     from whyhere.cli._output import write_output
-    from whyhere.probing import plots
+    from whyhere.evaluation.probing import plots
 
     files = {"probe.json": list(_pieces(report, "json", ascii_only=False))}
     files["probe.md"] = list(_pieces(report, "markdown", ascii_only=False))
