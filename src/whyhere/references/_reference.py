@@ -1,22 +1,32 @@
-"""One concept's reference, and the conditions it is made of."""
+"""Which open data would show a concept, and how it is looked up: `references.toml` read into objects."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from functools import cache
+from typing import Literal
 
+import msgspec
 import numpy as np
 from numpy.typing import ArrayLike
 
-from whyhere.geo._countries import checked_positions
-from whyhere.references._countries import country_sets, in_continents, in_set
-from whyhere.references._layers import LAYERS, SOURCES, Floats, koppen_classes
+from whyhere._record import Record
+from whyhere.geo import checked_positions
+from whyhere.references._layers import (
+    LAYERS,
+    SOURCES,
+    Floats,
+    country_sets,
+    document,
+    in_continents,
+    in_set,
+    koppen_classes,
+)
 
 Directness = Literal["direct", "proxy"]
+Kind = Literal["binary", "continuous"]
 
 
-@dataclass(frozen=True, slots=True)
-class Condition:
+class Condition(Record, frozen=True):
     """Something that holds at a place or does not. One of the first five is given.
 
     Attributes:
@@ -56,76 +66,72 @@ class Condition:
         return np.where(np.isnan(number), np.nan, yes.astype(np.float64))
 
     @property
-    def sources(self) -> tuple[str, ...]:
-        """Keys of the sources."""
+    def source(self) -> str:
+        """Key of its source in `SOURCES`."""
         if self.layer:
-            return (LAYERS[self.layer].source,)
-        return ("koppen",) if self.koppen else ("continents",) if self.continents else ("countries",)
+            return LAYERS[self.layer].source
+        return "koppen" if self.koppen else "continents" if self.continents else "countries"
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
+class Reference(Record, frozen=True):
     """What on open maps would show that a concept is at a place.
 
     Attributes:
         concept_id: The concept, by its id in the bank.
         name: What is looked at, such as "share of forest".
-        kind: "binary" for what holds or not, "continuous" for numbers.
         directness: "direct" where the map measures what the concept's definition says, "proxy" where it
             only says in which lands to expect it.
-        unit: Unit of the values, "" where binary.
-        threshold: Where the concept is taken to be there: from here on, or up to here. Fixed by convention
-            before any score was looked at.
-        higher_means_more: Whether more of the number means more of the concept; false for a distance.
-        source: Where the data come from.
-        licence: Their licences.
+        conditions: What must hold, all of it; a single layer gives numbers instead of yes and no.
         note: Why this and what its limits are; may be empty.
     """
 
     concept_id: str
     name: str
-    kind: Literal["binary", "continuous"]
     directness: Directness
-    unit: str
-    threshold: float
-    higher_means_more: bool
-    source: str
-    licence: str
-    note: str
-    _conditions: tuple[Condition, ...] = field(repr=False)
+    conditions: tuple[Condition, ...]
+    note: str = ""
 
-    @staticmethod
-    def of(
-        concept_id: str,
-        name: str,
-        directness: Directness,
-        conditions: tuple[Condition, ...],
-        *,
-        note: str = "",
-    ) -> Reference:
-        """Make a reference; the rest follows from the conditions, all of which must hold."""
-        first = conditions[0]
-        continuous = len(conditions) == 1 and bool(first.layer)
-        falling = continuous and first.at_most is not None
-        threshold = first.at_most if falling else first.at_least
-        keys = dict.fromkeys(key for condition in conditions for key in condition.sources)
-        sets = [
-            country_sets()[c.countries or c.outside].source for c in conditions if c.countries or c.outside
-        ]
-        sources = [SOURCES[key][0] for key in keys]
-        return Reference(
-            concept_id=concept_id,
-            name=name,
-            kind="continuous" if continuous else "binary",
-            directness=directness,
-            unit=LAYERS[first.layer].unit if continuous else "",
-            threshold=float(threshold) if continuous and threshold is not None else 0.5,
-            higher_means_more=not falling,
-            source="; ".join([*sources, *dict.fromkeys(sets)]),
-            licence="; ".join(dict.fromkeys(SOURCES[key][1] for key in keys)),
-            note=note,
-            _conditions=conditions,
-        )
+    json_fields = (
+        "concept_id", "name", "described", "kind", "directness", "unit", "threshold", "higher_means_more",
+        "source", "licence", "note",
+    )  # fmt: skip
+
+    @property
+    def kind(self) -> Kind:
+        """Either "binary" for what holds or not, or "continuous" for numbers."""
+        return "continuous" if len(self.conditions) == 1 and self.conditions[0].layer else "binary"
+
+    @property
+    def unit(self) -> str:
+        """Unit of the values, "" where binary."""
+        return LAYERS[self.conditions[0].layer].unit if self.kind == "continuous" else ""
+
+    @property
+    def higher_means_more(self) -> bool:
+        """Whether more of the number means more of the concept; false for a distance."""
+        return self.kind == "binary" or self.conditions[0].at_most is None
+
+    @property
+    def threshold(self) -> float:
+        """From here on, or up to here, the concept is taken to be there: fixed before any score was seen."""
+        first = self.conditions[0]
+        bound = first.at_least if self.higher_means_more else first.at_most
+        return float(bound) if self.kind == "continuous" and bound is not None else 0.5
+
+    @property
+    def source(self) -> str:
+        """Where the data come from."""
+        sets = [country_sets()[key].source for c in self.conditions if (key := c.countries or c.outside)]
+        return "; ".join([*(SOURCES[key][0] for key in self._sources), *dict.fromkeys(sets)])
+
+    @property
+    def licence(self) -> str:
+        """Their licences."""
+        return "; ".join(dict.fromkeys(SOURCES[key][1] for key in self._sources))
+
+    @property
+    def _sources(self) -> dict[str, None]:
+        return dict.fromkeys(condition.source for condition in self.conditions)
 
     def values(self, lat: ArrayLike, lon: ArrayLike) -> Floats:
         """Look positions up.
@@ -143,15 +149,15 @@ class Reference:
         """
         lats, lons = checked_positions(lat, lon)
         if self.kind == "continuous":
-            return self._conditions[0].number(lats, lons)
-        each = [condition.holds(condition.number(lats, lons)) for condition in self._conditions]
+            return self.conditions[0].number(lats, lons)
+        each = [condition.holds(condition.number(lats, lons)) for condition in self.conditions]
         value: Floats = np.min(each, axis=0)  # NaN wins over 0 and 1
         return value
 
     def present(self, values: Floats) -> Floats:
         """Tell from values, or means of them, where the concept is taken to be: 1, 0, NaN; shape (n,)."""
         if self.kind == "continuous":
-            return self._conditions[0].holds(values)
+            return self.conditions[0].holds(values)
         return np.where(np.isnan(values), np.nan, (values >= self.threshold).astype(np.float64))
 
     @property
@@ -166,18 +172,31 @@ class Reference:
             return f"{self.name}, {bound} {self.threshold:,.0f}"
         return f"{self.name}, {bound} {self.threshold:,.0f} {self.unit.replace('km2', 'km²')}"
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return everything but the data, for JSON."""
-        return {
-            "concept_id": self.concept_id,
-            "name": self.name,
-            "described": self.described,
-            "kind": self.kind,
-            "directness": self.directness,
-            "unit": self.unit,
-            "threshold": self.threshold,
-            "higher_means_more": self.higher_means_more,
-            "source": self.source,
-            "licence": self.licence,
-            "note": self.note,
-        }
+
+@cache
+def _by_concept() -> dict[str, Reference]:
+    return {
+        row["concept"]: Reference(
+            concept_id=row["concept"],
+            name=row["name"],
+            directness=row["directness"],
+            conditions=msgspec.convert(row.get("all", [row]), tuple[Condition, ...]),
+            note=row.get("note", ""),
+        )
+        for row in document("references.toml")["reference"]
+    }
+
+
+def references() -> tuple[Reference, ...]:
+    """Return the references of all concepts that have one, in the order of the bank."""
+    return tuple(_by_concept().values())
+
+
+def reference_for(concept_id: str) -> Reference | None:
+    """Return the reference of a concept, None where it has none.
+
+    Example:
+        >>> reference_for("desert").name
+        'Köppen class BW'
+    """
+    return _by_concept().get(concept_id)

@@ -14,8 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whyhere.gallery import Gallery
-from whyhere.references import cell_table, reference_for
-from whyhere.references._agreement import LEAST_CELLS
+from whyhere.references import LEAST_CELLS, cell_table, reference_for
 
 Doubles = NDArray[np.float64]
 
