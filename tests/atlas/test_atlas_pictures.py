@@ -13,10 +13,18 @@ from PIL import Image, ImageColor
 
 from whyhere.errors import UsageError
 from whyhere.picture import Picture
-from whyhere.report._canvas import Label, Shape, lines_of, moved, picture, rectangle
-from whyhere.report._map_panel import SCALE, Frame
-from whyhere.report._svg import path_data
-from whyhere.report._world import WIDTH
+from whyhere.report import (
+    SCALE,
+    WORLD_WIDTH,
+    Frame,
+    Label,
+    Shape,
+    lines_of,
+    moved,
+    path_data,
+    picture,
+    rectangle,
+)
 
 POINTS = st.lists(
     st.tuples(st.integers(-9999, 9999), st.integers(-9999, 9999)), min_size=2, max_size=9, unique=True
@@ -70,7 +78,7 @@ def test_a_map_is_drawn_with_all_its_classes(atlas, region):
     found = atlas.map("desert", region=region)
     drawn = found.plot()
     pixels = opened(drawn)
-    assert pixels.shape[1] == round(WIDTH * 1.4)
+    assert pixels.shape[1] == round(WORLD_WIDTH * 1.4)
     used = {min(9, int(cell.percentile / 10)) for cell in found.cells}
     for index in used:
         assert has_colour(pixels[40:-120], SCALE[index]), index

@@ -25,7 +25,7 @@ from whyhere.gallery import Gallery
 from whyhere.images import PreprocessSpec
 from whyhere.prediction import ReleaseCard
 from whyhere.ranking import RankingConfig
-from whyhere.report._explain_stream import explanation_schema
+from whyhere.report import explanation_schema
 
 PLACES, DIM = 200, 8
 LABELS = tuple(

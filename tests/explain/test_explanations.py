@@ -14,7 +14,7 @@ from PIL import Image
 
 from whyhere import Locator, MissingFileError, UsageError
 from whyhere.geo import great_circle_km
-from whyhere.report._explain_stream import explanation_schema
+from whyhere.report import explanation_schema
 
 
 @pytest.fixture(params=["linear", "caam"])

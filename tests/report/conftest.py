@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-import whyhere.report._land as land
+import whyhere.report._geometry as land
 from whyhere.geo import LatLon, PlaceName, great_circle_km
 from whyhere.prediction import (
     Answer,

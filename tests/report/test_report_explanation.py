@@ -15,7 +15,7 @@ from browser import FONT_SETS
 from whyhere import UsageError
 from whyhere.explain import Change
 from whyhere.prediction import Assumptions, HintWords
-from whyhere.report._explain_stream import EXPLANATION_FORMATS, explanation_schema, stream_explanation
+from whyhere.report import EXPLANATION_FORMATS, explanation_schema, stream_explanation
 
 
 def render(explanation, format, card, **options):

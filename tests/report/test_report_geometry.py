@@ -9,9 +9,16 @@ from hypothesis import strategies as st
 
 from whyhere.geo import EARTH_RADIUS_KM, great_circle_km
 from whyhere.prediction import SurfaceCell
-from whyhere.report._projection import EQUAL_EARTH_X, EQUAL_EARTH_Y, azimuthal_km, equal_earth
-from whyhere.report._rings import circle_polygons, circle_ring, split_ring
-from whyhere.report._surface import classify, density_text
+from whyhere.report._geometry import (
+    EQUAL_EARTH_X,
+    EQUAL_EARTH_Y,
+    azimuthal_km,
+    circle_polygons,
+    circle_ring,
+    equal_earth,
+    split_ring,
+)
+from whyhere.report._maps import classify, density_text
 
 LATS, LONS = st.floats(-90, 90), st.floats(-180, 179.999)
 

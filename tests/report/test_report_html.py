@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from lxml import html
 
-import whyhere.report._land as land
+import whyhere.report._geometry as land
 from whyhere.geo import LatLon
 from whyhere.report import render
 from whyhere.report._html_answer import LISTED

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from whyhere.report._map_panel import boundaries
-from whyhere.report._rings import split_ring
-from whyhere.report._text import printable
+from whyhere._printable import printable
+from whyhere.report import boundaries, split_ring
 
 if TYPE_CHECKING:
     from whyhere.atlas._map import ConceptMap

@@ -10,9 +10,19 @@ import numpy as np
 from whyhere.atlas._statistics import percentiles
 from whyhere.picture import Picture
 from whyhere.prediction import UNCONFIRMED
-from whyhere.report._canvas import Item, Label, moved, picture
-from whyhere.report._map_panel import SCALE, CellLayer, Frame, boundaries, map_panel, panel_height
-from whyhere.report._world import WIDTH
+from whyhere.report import (
+    SCALE,
+    WORLD_WIDTH,
+    CellLayer,
+    Frame,
+    Item,
+    Label,
+    boundaries,
+    map_panel,
+    moved,
+    panel_height,
+    picture,
+)
 
 if TYPE_CHECKING:
     from whyhere.atlas._map import ConceptMap
@@ -28,7 +38,7 @@ def map_picture(found: ConceptMap) -> Picture:
     """Draw a concept map; without cells only the ground."""
     items, height, title = _map_items(found)
     words = f"Map of {len(found.cells)} cells, coloured by how much of {found.name} their places have."
-    return picture(items, width=WIDTH, height=height, title=f"whyhere: {title}", words=words)
+    return picture(items, width=WORLD_WIDTH, height=height, title=f"whyhere: {title}", words=words)
 
 
 def side_by_side(maps: Sequence[ConceptMap]) -> Picture:
@@ -41,10 +51,10 @@ def side_by_side(maps: Sequence[ConceptMap]) -> Picture:
         if not right:
             top, height = top + height, 0.0
         drawn, own_height, title = _map_items(found)
-        items += moved(drawn, right * (WIDTH + _BETWEEN), top)
+        items += moved(drawn, right * (WORLD_WIDTH + _BETWEEN), top)
         height = max(height, own_height + _BETWEEN)
         titles.append(title)
-    width = WIDTH if len(maps) == 1 else 2 * WIDTH + _BETWEEN
+    width = WORLD_WIDTH if len(maps) == 1 else 2 * WORLD_WIDTH + _BETWEEN
     words = f"{len(maps)} maps, coloured by how much of each their places have."
     title = f"whyhere: {', '.join(titles)}"
     return picture(items, width=width, height=top + height, title=title, words=words)

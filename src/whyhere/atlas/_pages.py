@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
+from whyhere._printable import printable
 from whyhere.atlas._map_picture import side_by_side
 from whyhere.atlas._tables import CAUTION, PEAKS
 from whyhere.geo import place_names
 from whyhere.picture import Picture
-from whyhere.report._page import page
-from whyhere.report._text import coordinates, kilometres, printable, signed
+from whyhere.report import coordinates, kilometres, page, signed
 
 if TYPE_CHECKING:
     from whyhere.atlas._compare import ComparedConcept, Comparison

@@ -8,10 +8,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from whyhere.picture import Picture
-from whyhere.report._canvas import Item, Label, Shape, moved, picture, rectangle
-from whyhere.report._map_panel import CellLayer, Frame, map_panel, panel_height
-from whyhere.report._text import coordinates
-from whyhere.report._world import WIDTH
+from whyhere.report import (
+    WORLD_WIDTH,
+    CellLayer,
+    Frame,
+    Item,
+    Label,
+    Shape,
+    coordinates,
+    map_panel,
+    moved,
+    panel_height,
+    picture,
+    rectangle,
+)
 
 if TYPE_CHECKING:
     from whyhere.atlas._place import PlaceConcept, PlaceProfile
@@ -30,14 +40,16 @@ def place_picture(found: PlaceProfile) -> Picture:
     ]
     rows = LISTED
     items += moved(_bars("More than elsewhere on Earth", found.highest(rows), _MORE), 6.0, 60.0)
-    items += moved(_bars("Less than elsewhere on Earth", found.lowest(rows), _LESS), 6.0 + WIDTH / 2, 60.0)
+    items += moved(
+        _bars("Less than elsewhere on Earth", found.lowest(rows), _LESS), 6.0 + WORLD_WIDTH / 2, 60.0
+    )
     height = 60.0 + (rows + 1) * _ROW + 14.0
     beside = f"; the mark: percentile in its region ({found.region})" if found.region else ""
     items.append(Label(6.0, height, f"Bars: percentile in the world{beside}", 11.0, colour=_SOFT))
     height += 12.0
     pins = [(str(rank), place.lat, place.lon) for rank, place in enumerate(found.similar, start=1)]
     marks = [*reversed(pins), ("", found.lat, found.lon)]
-    empty = CellLayer((), np.zeros(0, np.int64))
+    empty = CellLayer()
     caption = "Similar places elsewhere" if found.similar else "Where it is"
     items += moved(map_panel(empty, Frame(), caption=caption, pins=marks), 0.0, height)
     height += panel_height(legend=False) + 12.0
@@ -46,7 +58,7 @@ def place_picture(found: PlaceProfile) -> Picture:
         items.append(Label(6.0, height, line, 12.0))
         height += 17.0
     words = "What stands out: " + ", ".join(concept.name for concept in found.highest(rows))
-    return picture(items, width=WIDTH, height=height, title=f"whyhere: {where}", words=words)
+    return picture(items, width=WORLD_WIDTH, height=height, title=f"whyhere: {where}", words=words)
 
 
 def _bars(title: str, concepts: Sequence[PlaceConcept], colour: str) -> list[Item]:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whyhere.picture import Picture
-from whyhere.report._canvas import Item, Label, Shape, picture, rectangle
+from whyhere.report import Item, Label, Shape, picture, rectangle
 
 if TYPE_CHECKING:
     from whyhere.atlas._compare import ComparedConcept, Comparison

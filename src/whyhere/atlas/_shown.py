@@ -6,11 +6,12 @@ import json
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
+from whyhere._printable import printable
 from whyhere.atlas._pages import compare_page, map_page, place_page
 from whyhere.atlas._tables import compare_table, map_table, place_table
 from whyhere.geo import place_names
 from whyhere.picture import Picture, as_notebook_html
-from whyhere.report._text import coordinates, printable
+from whyhere.report import coordinates
 
 if TYPE_CHECKING:
     from whyhere.atlas._compare import Comparison

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from whyhere._printable import printable
 from whyhere.geo import place_names
 from whyhere.prediction import UNCONFIRMED
-from whyhere.report._text import PLACE_NAMES, coordinates, kilometres, printable, signed
+from whyhere.report import PLACE_NAMES, coordinates, kilometres, signed
 
 if TYPE_CHECKING:
     from whyhere.atlas._compare import ComparedConcept, Comparison

@@ -103,7 +103,7 @@ def explain(
     from whyhere.cli._locate import _checked_region, _load, _say_conditions
     from whyhere.cli._output import checked_target, write_output
     from whyhere.explain import parse_where
-    from whyhere.report._explain_stream import EXPLANATION_FORMATS, stream_explanation
+    from whyhere.report import EXPLANATION_FORMATS, stream_explanation
 
     target, page = checked_target("--output", output, [photo]), checked_target("--html", html, [photo])
     if target is not None and target == page:

@@ -7,20 +7,24 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from html import escape
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from whyhere._printable import printable
 from whyhere.picture import Picture
-from whyhere.report._svg import PATH_SCALE, number, path_data
-from whyhere.report._text import printable
 
 if TYPE_CHECKING:
     from PIL import Image, ImageDraw
+
+INK, SOFT = "#222222", "#566068"
+"""Colours of words: what matters, and what stands behind it."""
+PATH_SCALE = 10
+"""Path data count tenths of a unit; draw them inside `<g transform="scale(.1)">`."""
 
 _FINER = 2  # painted at twice the size and shrunk: Pillow draws no smooth edges itself
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
@@ -39,6 +43,7 @@ class Shape:
         opacity: Of the fill, 0 to 1.
         closed: Whether each line returns to its start.
         holes: Whether the rings together are one area, filled by the even-odd rule.
+        dashed: Whether the line is dashed, in SVG.
     """
 
     lines: Sequence[NDArray[np.float64]] = field(repr=False)
@@ -48,6 +53,30 @@ class Shape:
     opacity: float = 1.0
     closed: bool = True
     holes: bool = False
+    dashed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Dot:
+    """A disc.
+
+    Attributes:
+        x: Its centre.
+        y: Its centre.
+        radius: Its radius.
+        fill: Its colour.
+        opacity: 0 to 1.
+        stroke: Colour of its edge, or None.
+        words: What SVG says when asked for it.
+    """
+
+    x: float
+    y: float
+    radius: float
+    fill: str
+    opacity: float = 1.0
+    stroke: str | None = None
+    words: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +91,7 @@ class Label:
         anchor: "start", "middle" or "end".
         colour: Its colour.
         bold: Whether it is bold, in SVG.
+        upwards: Whether it is turned to run upwards.
     """
 
     x: float
@@ -69,11 +99,35 @@ class Label:
     text: str
     size: float = 13.0
     anchor: str = "start"
-    colour: str = "#222222"
+    colour: str = INK
     bold: bool = False
+    upwards: bool = False
 
 
-Item: TypeAlias = Shape | Label
+Item: TypeAlias = Shape | Dot | Label
+
+
+def path_data(lines: Iterable[NDArray[np.float64]], *, closed: bool = True) -> str:
+    """Return compact path data: whole numbers in tenths of a unit, relative to the point before.
+
+    Args:
+        lines: Rings or open lines, each of shape [n, 2]: x to the right, y downwards, in map units.
+        closed: Whether each line returns to its start.
+
+    Returns:
+        The `d` attribute; empty where nothing is left after rounding.
+    """
+    parts = []
+    for line in lines:
+        points = np.round(line * PATH_SCALE).astype(np.int64)
+        moves = np.diff(points, axis=0)
+        moves = moves[np.any(moves != 0, axis=1)]
+        if len(moves) == 0:
+            continue
+        x, y = points[0].tolist()
+        numbers = " ".join(map(str, moves.ravel().tolist())).replace(" -", "-")
+        parts.append(f"M{x} {y}l{numbers}{'z' if closed else ''}")
+    return "".join(parts)
 
 
 def lines_of(data: str) -> list[NDArray[np.float64]]:
@@ -85,15 +139,19 @@ def lines_of(data: str) -> list[NDArray[np.float64]]:
     return found
 
 
-def moved(items: Sequence[Item], dx: float, dy: float) -> list[Item]:
-    """Return the items, moved to the right and downwards."""
-    from dataclasses import replace
+def number(value: float) -> str:
+    """Return a coordinate with at most one decimal: 3, 4.5."""
+    text = f"{value:.1f}"
+    return "0" if text == "-0.0" else text.removesuffix(".0")
 
+
+def moved(items: Iterable[Item], dx: float, dy: float) -> list[Item]:
+    """Return the items, moved to the right and downwards."""
     shift = np.array((dx, dy))
     return [
-        replace(item, x=item.x + dx, y=item.y + dy)
-        if isinstance(item, Label)
-        else replace(item, lines=[line + shift for line in item.lines])
+        replace(item, lines=[line + shift for line in item.lines])
+        if isinstance(item, Shape)
+        else replace(item, x=item.x + dx, y=item.y + dy)
         for item in items
     ]
 
@@ -103,7 +161,14 @@ def rectangle(x: float, y: float, width: float, height: float, fill: str) -> Sha
     return Shape([np.array([(x, y), (x + width, y), (x + width, y + height), (x, y + height)])], fill=fill)
 
 
-def picture(items: Sequence[Item], *, width: float, height: float, title: str, words: str = "") -> Picture:
+def line(*points: tuple[float, float], colour: str, width: float = 1.0, dashed: bool = False) -> Shape:
+    """Return an open line through some points."""
+    return Shape([np.array(points, np.float64)], stroke=colour, width=width, closed=False, dashed=dashed)
+
+
+def picture(
+    items: Sequence[Item], *, width: float, height: float, title: str, words: str = "", sized: bool = False
+) -> Picture:
     """Return the drawing of some items, the first at the bottom.
 
     Args:
@@ -112,41 +177,44 @@ def picture(items: Sequence[Item], *, width: float, height: float, title: str, w
         height: Height of the canvas.
         title: What the picture shows, in a few words.
         words: What it shows, in a sentence, for people who do not see it.
+        sized: Whether the SVG asks for this size in pixels; else it fills the room it is given.
     """
-    svg = _svg(items, width, height, title, words)
-    return Picture(svg, printable(title), lambda: _painted(items, width, height))
-
-
-def _svg(items: Sequence[Item], width: float, height: float, title: str, words: str) -> str:
     size = f"{number(width)} {number(height)}"
+    fixed = f'width="{number(width)}" height="{number(height)}" ' if sized else ""
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {size}" role="img" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {size}" {fixed}role="img" '
         f'font-family="{escape(_FONT)}">\n<title>{escape(printable(title))}</title>\n',
         f"<desc>{escape(printable(words))}</desc>\n" if words else "",
         '<rect width="100%" height="100%" fill="#ffffff"/>\n',
-        *map(_svg_item, items),
+        *map(_svg, items),
         "</svg>\n",
     ]
-    return "".join(parts)
+    return Picture("".join(parts), printable(title), lambda: _painted(items, width, height))
 
 
-def _svg_item(item: Item) -> str:
+def _svg(item: Item) -> str:
     if isinstance(item, Label):
         anchor = "" if item.anchor == "start" else f' text-anchor="{item.anchor}"'
         weight = ' font-weight="600"' if item.bold else ""
-        spot = f'x="{number(item.x)}" y="{number(item.y)}" font-size="{number(item.size)}"'
+        x, y = number(item.x), number(item.y)
+        turn = f' transform="rotate(-90 {x} {y})"' if item.upwards else ""
+        spot = f'x="{x}" y="{y}" font-size="{number(item.size)}"{turn}'
         return f'<text {spot}{anchor}{weight} fill="{item.colour}">{escape(printable(item.text))}</text>\n'
+    opacity = f' fill-opacity="{item.opacity:g}"' if item.fill and item.opacity < 1 else ""
+    if isinstance(item, Dot):
+        edge = f' stroke="{item.stroke}" stroke-width="0.7"' if item.stroke else ""
+        words = f"><title>{escape(printable(item.words))}</title></circle>" if item.words else "/>"
+        spot = f'cx="{number(item.x)}" cy="{number(item.y)}" r="{number(item.radius)}"'
+        return f'<circle {spot} fill="{item.fill}"{opacity}{edge}{words}\n'
     data = path_data(item.lines, closed=item.closed)
     if not data:
         return ""
-    look = f'fill="{item.fill or "none"}"'
-    if item.fill and item.opacity < 1:
-        look += f' fill-opacity="{item.opacity:g}"'
+    look = f'fill="{item.fill or "none"}"{opacity}'
     if item.holes:
         look += ' fill-rule="evenodd"'
     if item.stroke:
         look += f' stroke="{item.stroke}" stroke-width="{number(item.width * PATH_SCALE)}"'
-        look += ' stroke-linejoin="round"'
+        look += ' stroke-linejoin="round"' + (' stroke-dasharray="50 40"' if item.dashed else "")
     return f'<path transform="scale(.1)" {look} d="{data}"/>\n'
 
 
@@ -158,16 +226,22 @@ def _painted(items: Sequence[Item], width: float, height: float, *, scale: float
     canvas = Image.new("RGB", (pixels[0] * _FINER, pixels[1] * _FINER), "#ffffff")
     draw = ImageDraw.Draw(canvas)
     for item in items:
-        if isinstance(item, Shape):
-            _paint_shape(canvas, draw, item, scale * _FINER)
+        if not isinstance(item, Label):
+            shape = _disc(item) if isinstance(item, Dot) else item
+            _paint_shape(canvas, draw, shape, scale * _FINER)
     image = canvas.resize(pixels, Image.Resampling.BOX)
     # Letters come last and unshrunk: Pillow draws them smooth, and shapes never cover them.
-    draw = ImageDraw.Draw(image)
     for item in items:
         if isinstance(item, Label):
-            _paint_label(draw, item, scale)
+            _paint_label(image, item, scale)
     # Few colours and their smooth edges: a palette loses nothing to see, and the file is a third.
     return image.quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+
+
+def _disc(dot: Dot) -> Shape:
+    angle = np.linspace(0.0, 2 * np.pi, 24, endpoint=False)
+    ring = np.column_stack((dot.x + dot.radius * np.cos(angle), dot.y + dot.radius * np.sin(angle)))
+    return Shape([ring], fill=dot.fill, stroke=dot.stroke, width=0.7, opacity=dot.opacity)
 
 
 def _paint_shape(canvas: Image.Image, draw: ImageDraw.ImageDraw, shape: Shape, scale: float) -> None:
@@ -205,18 +279,18 @@ def _mask(size: tuple[int, int], areas: Sequence[list[tuple[float, float]]]) -> 
     return mask.convert("L")
 
 
-def _paint_label(draw: ImageDraw.ImageDraw, label: Label, scale: float) -> None:
-    from PIL import ImageFont
+def _paint_label(image: Image.Image, label: Label, scale: float) -> None:
+    from PIL import Image, ImageDraw, ImageFont
 
     font = ImageFont.load_default(label.size * scale)
     anchor = {"start": "ls", "middle": "ms", "end": "rs"}[label.anchor]
-    text = _plain(label.text)
-    draw.text((label.x * scale, label.y * scale), text, label.colour, font=font, anchor=anchor)
-
-
-def _plain(text: str) -> str:
-    """Return a text in the letters that Pillow's own font has: Medellin for Medellín."""
-    letters = "".join(
-        c for c in unicodedata.normalize("NFKD", printable(text)) if not unicodedata.combining(c)
-    )
-    return letters.encode("ascii", "replace").decode()
+    # Pillow's own font has no accents: Medellin for Medellín.
+    decomposed = unicodedata.normalize("NFKD", printable(label.text))
+    text = "".join(c for c in decomposed if not unicodedata.combining(c)).encode("ascii", "replace").decode()
+    x, y = label.x * scale, label.y * scale
+    if not label.upwards:
+        ImageDraw.Draw(image).text((x, y), text, label.colour, font=font, anchor=anchor)
+        return
+    turned = image.rotate(-90, expand=True)
+    ImageDraw.Draw(turned).text((image.height - y, x), text, label.colour, font=font, anchor=anchor)
+    image.paste(turned.transpose(Image.Transpose.ROTATE_90))

@@ -33,9 +33,9 @@ from whyhere.report._explain_words import (
 from whyhere.report._html import RESPONSIBLE
 from whyhere.report._html_photo import _legend, _shot, country_strip
 from whyhere.report._map_svg import Pin, shared_definitions, world_map
+from whyhere.report._maps import classify
 from whyhere.report._page import page
 from whyhere.report._reasons import STAR, cautions
-from whyhere.report._surface import classify
 from whyhere.report._text import (
     HYPOTHESIS,
     NO_PLACE,

@@ -6,11 +6,13 @@ import json
 import math
 from collections.abc import Callable, Iterator
 from importlib.resources import files
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from whyhere.errors import UsageError
-from whyhere.explain import Explanation
-from whyhere.prediction import ReleaseCard
+
+if TYPE_CHECKING:
+    from whyhere.explain import Explanation
+    from whyhere.prediction import ReleaseCard
 
 EXPLANATION_FORMATS: tuple[str, ...] = ("table", "json", "html")
 """Names that `stream_explanation` knows."""

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from whyhere.prediction import Answer, Prediction, ReleaseCard
+from whyhere.report._geometry import Ring, circle_polygons
 from whyhere.report._json import dumps
-from whyhere.report._rings import Ring, circle_polygons
 from whyhere.report._rows import answer_fields
 from whyhere.report._text import HYPOTHESIS, printable
 
@@ -51,7 +51,8 @@ def _features(
 
 def _cells(prediction: Prediction) -> Iterator[dict[str, Any]]:
     """Yield the cells of the probability surface, the most probable first."""
-    from whyhere.report._surface import AREA_KM2, cell_polygons, densities
+    from whyhere.report._geometry import cell_polygons
+    from whyhere.report._maps import AREA_KM2, densities
 
     named = {"photo": printable(prediction.photo), "release": printable(prediction.release)}
     for cell, density in zip(prediction.surface, densities(prediction.surface).tolist(), strict=True):

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from html import escape
 
 from whyhere.prediction import Answer, ConceptContribution, Prediction
+from whyhere.report._canvas import number
 from whyhere.report._inset_svg import inset_map
 from whyhere.report._map_svg import Pin
+from whyhere.report._maps import Surface
 from whyhere.report._reasons import absent_text, cautions, shared_concepts, unconfirmed_text
-from whyhere.report._surface import Surface
-from whyhere.report._svg import number
 from whyhere.report._text import (
     area_text,
     assumed,

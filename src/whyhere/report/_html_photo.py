@@ -6,11 +6,11 @@ import base64
 from html import escape
 
 from whyhere.prediction import UNCONFIRMED, Answer, Prediction
+from whyhere.report._canvas import number
 from whyhere.report._html_answer import answer_section, bar_scale
 from whyhere.report._map_svg import Pin, world_map
+from whyhere.report._maps import CLASSES, Surface, classify, density_text
 from whyhere.report._reasons import cautions, listed_text
-from whyhere.report._surface import CLASSES, Surface, classify, density_text
-from whyhere.report._svg import number
 from whyhere.report._text import (
     COUNTRIES,
     area_text,

@@ -9,10 +9,10 @@ from html import escape
 import numpy as np
 
 from whyhere.geo import LatLon, great_circle_km
+from whyhere.report._canvas import number, path_data
+from whyhere.report._geometry import azimuthal_km
 from whyhere.report._map_svg import Pin, badges
-from whyhere.report._projection import azimuthal_km
-from whyhere.report._surface import CLASSES, Surface
-from whyhere.report._svg import number, path_data
+from whyhere.report._maps import CLASSES, Surface
 
 WIDTH, HEIGHT = 400.0, 430.0
 BADGE = 12.0
@@ -33,7 +33,7 @@ def inset_map(
         id: Unique on the page.
         title: Name of the map for screen readers.
     """
-    from whyhere.report._land import local_land
+    from whyhere.report._geometry import local_land
 
     centre = pins[focus]
     half_height_km = min(max(2.0 * (centre.radius_km or 0.0), _LEAST_KM), _MOST_KM)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from xml.sax.saxutils import escape
 
 from whyhere.prediction import Answer, Prediction, ReleaseCard
-from whyhere.report._rings import Ring, circle_polygons
+from whyhere.report._geometry import Ring, circle_polygons
 from whyhere.report._rows import answer_fields, answer_lines, answer_name, photo_lines
 from whyhere.report._text import (
     HYPOTHESIS,
@@ -74,7 +74,8 @@ def _folder(prediction: Prediction, concepts: int, circles: bool, surface: bool)
 
 def _surface(prediction: Prediction) -> str:
     """Return the cells of the probability surface, coloured by density."""
-    from whyhere.report._surface import AREA_KM2, cell_polygons, classify, densities
+    from whyhere.report._geometry import cell_polygons
+    from whyhere.report._maps import AREA_KM2, classify, densities
 
     cells = [cell for cell in prediction.surface if cell.probability > 0]
     found = classify(cells)

@@ -11,10 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whyhere.geo import LatLon
-from whyhere.report._rings import circle_polygons, circle_ring, split_ring
-from whyhere.report._surface import CLASSES, Surface
-from whyhere.report._svg import number, path_data
-from whyhere.report._world import HEIGHT, WIDTH, globe_outline, graticule, to_world_map
+from whyhere.report._canvas import number, path_data
+from whyhere.report._geometry import (
+    WORLD_HEIGHT,
+    WORLD_WIDTH,
+    circle_polygons,
+    circle_ring,
+    globe_outline,
+    graticule,
+    split_ring,
+    to_world_map,
+)
+from whyhere.report._maps import CLASSES, Surface
 
 DESKTOP_BADGE, PHONE_BADGE = 11.0, 25.0
 """Radii of the numbered badges: a phone shows the map at a third of its size, and must draw them larger."""
@@ -39,7 +47,7 @@ class Pin:
 
 def shared_definitions() -> str:
     """Return the hidden SVG that holds what every world map of a page uses: its land, once."""
-    from whyhere.report._land import world_borders, world_land
+    from whyhere.report._geometry import world_borders, world_land
 
     return (
         '<svg class="defs" width="0" height="0" aria-hidden="true" focusable="false"><defs>'
@@ -76,10 +84,10 @@ def world_map(
         emphasise: Whether the first pin stands out.
     """
     cells, radii = "".join(_cells(surface)), "".join(_radii(pins))
-    size = (WIDTH, HEIGHT)
+    size = (WORLD_WIDTH, WORLD_HEIGHT)
     points = [to_world_map(pin.lat, pin.lon)[0] for pin in pins]
     return (
-        f'<svg class="map" role="img" viewBox="0 0 {number(WIDTH)} {number(HEIGHT)}" '
+        f'<svg class="map" role="img" viewBox="0 0 {number(WORLD_WIDTH)} {number(WORLD_HEIGHT)}" '
         f'aria-labelledby="{id}-t {id}-d"><title id="{id}-t">{escape(title)}</title>'
         f'<desc id="{id}-d">{escape(description)}</desc>'
         f'<g transform="scale(.1)"><use href="#world"/><g clip-path="url(#globe-clip)">{cells}</g>'

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from whyhere.explain import Explanation
 from whyhere.picture import Picture, as_notebook_html
 from whyhere.prediction import ConceptContribution, Prediction, ReleaseCard
 from whyhere.report._canvas import Item, Label, picture
 from whyhere.report._explain_chart import chart
 from whyhere.report._explain_stream import stream_explanation
 from whyhere.report._explain_words import place_called
-from whyhere.report._map_panel import CellLayer, Frame, map_panel, panel_height
+from whyhere.report._geometry import WORLD_WIDTH
+from whyhere.report._maps import CellLayer, Frame, classify, density_text, map_panel, panel_height
 from whyhere.report._stream import render
-from whyhere.report._surface import classify, density_text
 from whyhere.report._text import (
     HYPOTHESIS,
     NO_PLACE,
@@ -35,7 +35,9 @@ from whyhere.report._text import (
     signed,
     town_text,
 )
-from whyhere.report._world import WIDTH
+
+if TYPE_CHECKING:
+    from whyhere.explain import Explanation
 
 _NAMED = 3
 _LETTERS = 110  # of a line below a map, in bold
@@ -123,7 +125,7 @@ def prediction_picture(prediction: Prediction) -> Picture:
         y += 19.0
     items.append(Label(6.0, y, f"{HYPOTHESIS} {PLACE_NAMES} Map: Natural Earth.", 11.0, colour=_SOFT))
     words = "; ".join(prediction_lines(prediction))
-    return picture(items, width=WIDTH, height=y + 12.0, title=f"whyhere: {name}", words=words)
+    return picture(items, width=WORLD_WIDTH, height=y + 12.0, title=f"whyhere: {name}", words=words)
 
 
 def prediction_files(prediction: Prediction) -> dict[str, Callable[[], str | bytes]]:
