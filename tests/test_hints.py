@@ -9,14 +9,15 @@ from hypothesis import strategies as st
 
 from whyhere._hints import read_hint
 from whyhere.errors import UsageError
-from whyhere.geo import countries, parse_region
-from whyhere.geo._country_facts import (
+from whyhere.geo import (
     AREA_ADJECTIVES,
     LANGUAGES,
     LEFT_HAND_TRAFFIC,
     NATIONALITIES,
     SCRIPT_NAMES,
     SCRIPTS,
+    countries,
+    parse_region,
 )
 from whyhere.ranking import HINT_STRENGTH
 

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from whyhere.concepts._words import NEGATIONS, SILENT, tokens_of
 from whyhere.errors import UsageError
-from whyhere.geo import find_town, place_name
-from whyhere.geo._clues import LONGEST_CLUE, Clue, find_clue, find_unit_clue
+from whyhere.geo import LONGEST_CLUE, Clue, find_clue, find_town, find_unit_clue, place_name
 from whyhere.ranking import HINT_STRENGTH
 
 if TYPE_CHECKING:

@@ -75,6 +75,6 @@ def test_a_ring_that_winds_and_unwinds_is_refused():
 
 
 def test_a_text_too_long_to_be_a_region_is_refused(monkeypatch):
-    monkeypatch.setattr("whyhere.geo._geojson.MAX_CHARACTERS", 10_000)
+    monkeypatch.setattr("whyhere.geo._regions.MAX_CHARACTERS", 10_000)
     with pytest.raises(UsageError, match="simplify"):
         parse_region(multipolygon([wild_star(1000)]))

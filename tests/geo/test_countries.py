@@ -9,8 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from whyhere.errors import UsageError
-from whyhere.geo import countries, country_codes, find_country, great_circle_km
-from whyhere.geo._outlines import outlines
+from whyhere.geo import countries, country_codes, find_country, great_circle_km, outlines
 
 
 def even_odd(ring, lat, lon):

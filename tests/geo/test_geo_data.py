@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from whyhere.errors import MissingFileError
-from whyhere.geo import _packed, basemap, countries
-from whyhere.geo._gazetteer import gazetteer
+from whyhere.geo import _tables, basemap, countries, gazetteer
 
 DATA = resources.files("whyhere.geo") / "data"
 SOURCES = (DATA / "SOURCES.md").read_text(encoding="utf-8")
@@ -73,4 +72,4 @@ def test_the_small_map_shows_land_where_land_is():
 
 def test_a_missing_table_says_what_to_do():
     with pytest.raises(MissingFileError, match="reinstall"):
-        _packed.arrays("nothing.npz")
+        _tables.arrays("nothing.npz")

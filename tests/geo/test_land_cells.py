@@ -9,13 +9,13 @@ from whyhere.geo import (
     cell_area_km2,
     cells_of,
     country_codes,
+    gazetteer,
     great_circle_km,
     land_cells,
     lat_lon_of,
+    outlines,
     populated_cells,
 )
-from whyhere.geo._gazetteer import gazetteer
-from whyhere.geo._outlines import outlines
 
 
 @pytest.fixture(scope="module")

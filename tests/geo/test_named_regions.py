@@ -8,9 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from whyhere.errors import UsageError
-from whyhere.geo import countries, country_codes, great_circle_km, parse_region
-from whyhere.geo._areas import areas, find_area
-from whyhere.geo._gazetteer import gazetteer
+from whyhere.geo import areas, countries, country_codes, find_area, gazetteer, great_circle_km, parse_region
 
 CODES = sorted(countries())
 SPOTS = st.lists(st.tuples(st.floats(-60, 80), st.floats(-180, 180)), min_size=1, max_size=4)

@@ -16,8 +16,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from whyhere.geo import country_codes, great_circle_km, place_name, place_names
-from whyhere.geo._gazetteer import gazetteer
+from whyhere.geo import country_codes, gazetteer, great_circle_km, place_name, place_names
 
 KNOWN_FILE = Path(__file__).parent / "known_places.csv"
 KNOWN = list(csv.DictReader(KNOWN_FILE.read_text(encoding="utf-8").splitlines()))

@@ -4,8 +4,6 @@ Imports nothing else of whyhere but `errors`. Importing it loads neither shapely
 functions that need them do.
 """
 
-from whyhere.geo._area_names import AreaName, area_name
-from whyhere.geo._basemap import Basemap, basemap
 from whyhere.geo._cells import (
     cell_area_km2,
     cell_boundary,
@@ -14,44 +12,74 @@ from whyhere.geo._cells import (
     cell_radius_km,
     cell_string,
     cells_of,
+    land_cells,
+    land_fingerprint,
+    populated_cells,
 )
+from whyhere.geo._clues import LONGEST_CLUE, Clue, find_clue, find_unit_clue
 from whyhere.geo._countries import (
+    AREA_ADJECTIVES,
     COASTAL_KM,
+    LANGUAGES,
+    LEFT_HAND_TRAFFIC,
+    NATIONALITIES,
+    SCRIPT_NAMES,
+    SCRIPTS,
     Country,
+    areas,
     checked_positions,
     countries,
     country_codes,
+    find_area,
     find_country,
 )
-from whyhere.geo._land_cells import land_cells, land_fingerprint, populated_cells
-from whyhere.geo._latlon import LatLon
-from whyhere.geo._packed import tables_fingerprint
-from whyhere.geo._place_name import PlaceName
-from whyhere.geo._places import place_name, place_names
+from whyhere.geo._places import AreaName, PlaceName, area_name, find_town, place_name, place_names
 from whyhere.geo._position import POSITIONS, read_position
 from whyhere.geo._regions import Region, parse_region
 from whyhere.geo._sphere import (
     EARTH_RADIUS_KM,
+    LatLon,
     great_circle_km,
     lat_lon_of,
     unit_vectors,
     vector_distance_km,
     wrap_lon,
 )
-from whyhere.geo._towns import find_town
+from whyhere.geo._tables import (
+    LAT_LON_SCALE,
+    Basemap,
+    Gazetteer,
+    Outlines,
+    basemap,
+    gazetteer,
+    outlines,
+    tables_fingerprint,
+)
 from whyhere.geo._units import country_units
 
 __all__ = [
+    "AREA_ADJECTIVES",
     "COASTAL_KM",
     "EARTH_RADIUS_KM",
+    "LANGUAGES",
+    "LAT_LON_SCALE",
+    "LEFT_HAND_TRAFFIC",
+    "LONGEST_CLUE",
+    "NATIONALITIES",
     "POSITIONS",
+    "SCRIPTS",
+    "SCRIPT_NAMES",
     "AreaName",
     "Basemap",
+    "Clue",
     "Country",
+    "Gazetteer",
     "LatLon",
+    "Outlines",
     "PlaceName",
     "Region",
     "area_name",
+    "areas",
     "basemap",
     "cell_area_km2",
     "cell_boundary",
@@ -64,12 +92,17 @@ __all__ = [
     "countries",
     "country_codes",
     "country_units",
+    "find_area",
+    "find_clue",
     "find_country",
     "find_town",
+    "find_unit_clue",
+    "gazetteer",
     "great_circle_km",
     "land_cells",
     "land_fingerprint",
     "lat_lon_of",
+    "outlines",
     "parse_region",
     "place_name",
     "place_names",

@@ -11,15 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whyhere.errors import UsageError
-from whyhere.geo._areas import areas, in_area
-from whyhere.geo._countries import _by_name, _plain, countries
-from whyhere.geo._country_facts import (
+from whyhere.geo._countries import (
     AREA_ADJECTIVES,
     LANGUAGES,
     LEFT_HAND_TRAFFIC,
     NATIONALITIES,
     SCRIPT_NAMES,
     SCRIPTS,
+    _by_name,
+    _plain,
+    areas,
+    countries,
+    in_area,
 )
 from whyhere.geo._units import Unit, find_unit, in_unit, is_constituent
 

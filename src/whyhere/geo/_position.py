@@ -6,7 +6,7 @@ import re
 from urllib.parse import parse_qsl, unquote
 
 from whyhere.errors import UsageError
-from whyhere.geo._latlon import LatLon
+from whyhere.geo._sphere import LatLon
 
 POSITIONS = (
     "48.8582, 2.2945 or 48.8582N 2.2945E or 48\N{DEGREE SIGN}51'29.6\"N 2\N{DEGREE SIGN}17'40.2\"E or "

@@ -14,8 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from whyhere.errors import UsageError
 from whyhere.geo._countries import _plain, checked_positions, countries, country_codes, find_country
-from whyhere.geo._gazetteer import gazetteer
 from whyhere.geo._sphere import unit_vectors
+from whyhere.geo._tables import gazetteer
 
 _KIND = (
     "state", "province", "region", "department", "district", "county", "governorate", "oblast", "prefecture",

@@ -153,7 +153,7 @@ def distance_to_coast_km(lat: Doubles, lon: Doubles) -> Doubles:
 
 def people_near(lat: Doubles, lon: Doubles, *, radius_km: float) -> Doubles:
     """Return how many people the gazetteer knows within a radius of places."""
-    from whyhere.geo._gazetteer import gazetteer
+    from whyhere.geo import gazetteer
 
     table = gazetteer()
     half_width = np.degrees(radius_km / EARTH_RADIUS_KM)

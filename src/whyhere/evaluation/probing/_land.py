@@ -35,7 +35,7 @@ def land_points(count: int, *, seed: int) -> tuple[Floats, Floats]:
     Returns:
         Latitudes and longitudes in degrees, each of shape (count,).
     """
-    from whyhere.geo._outlines import outlines
+    from whyhere.geo import outlines
 
     rng, shapes = np.random.default_rng(seed), outlines()
     lats, lons, found = [], [], 0
@@ -96,7 +96,7 @@ def land_tasks(count: int, *, seed: int) -> list[Task | Skipped]:
 
 def country_codes_on_land(lat: Floats, lon: Floats) -> NDArray[np.str_]:
     """Return the country of positions that lie on land, dtype "<U2", shape (n,)."""
-    from whyhere.geo._outlines import outlines
+    from whyhere.geo import outlines
 
     shapes = outlines()
     return shapes.codes[shapes.containing(lat, lon)]
@@ -117,7 +117,7 @@ def people_within(lat: Floats, lon: Floats, *, radius_km: float) -> Floats:
     """
     from scipy.spatial import cKDTree
 
-    from whyhere.geo._gazetteer import gazetteer
+    from whyhere.geo import gazetteer
 
     table = gazetteer()
     whole = table.city == np.arange(len(table.city))
@@ -149,7 +149,7 @@ def coast_km(lat: Floats, lon: Floats) -> Floats:
 def _coast_tree() -> Any:  # noqa: ANN401 - scipy is optional
     from scipy.spatial import cKDTree
 
-    from whyhere.geo._outlines import outlines
+    from whyhere.geo import outlines
 
     shapes = outlines()
     rings = [ring for part in range(len(shapes.codes)) for ring in shapes.rings(part)]
