@@ -196,7 +196,7 @@ def test_colours_computed_in_strips_are_those_of_the_whole(monkeypatch):
         Image.fromarray(rng.integers(0, 256, (40, 30, 4), dtype=np.uint8)),
     ]
     whole = [open_photo(image).image.tobytes() for image in images]
-    monkeypatch.setattr("whyhere.images._colour._STRIP_PIXELS", 70)
+    monkeypatch.setattr("whyhere.images._decode._STRIP_PIXELS", 70)
     assert [open_photo(image).image.tobytes() for image in images] == whole
 
 

@@ -13,7 +13,7 @@ from PIL.TiffImagePlugin import IFDRational, ImageFileDirectory_v2
 
 from whyhere.geo import LatLon
 from whyhere.images import open_photo
-from whyhere.images._exif import gps_position
+from whyhere.images._decode import gps_position
 
 PARIS = {1: "N", 2: (48.0, 51.0, 30.0), 3: "E", 4: (2.0, 17.0, 40.0)}
 

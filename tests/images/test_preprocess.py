@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from whyhere.images import PreprocessSpec, open_photo, preprocess
-from whyhere.images import _views as views_module
+from whyhere.images import _preprocess as views_module
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "make_preprocess_oracle.py"
 

@@ -27,7 +27,7 @@ from whyhere.cli._console import guard_streams, shown
 from whyhere.cli._notes import set_loudness
 from whyhere.errors import WhyhereError
 
-_DECODER = "whyhere-decoder"  # images._ahead.DECODER, which --help is not to load
+_DECODER = "whyhere-decoder"  # images._photo.DECODER, which --help is not to load
 _INTERRUPTED = 130  # as shells have it: 128 and the number of SIGINT
 _INTERRUPTED_TEXT = "whyhere: interrupted; a result that was not finished is not written"
 _LOUDNESS = re.compile("-q|--quiet|-v+|--verbose")

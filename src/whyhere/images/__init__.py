@@ -3,13 +3,10 @@
 Not here: anything that looks at what a photo shows.
 """
 
-from whyhere.images._ahead import prepared_ahead
-from whyhere.images._cost import DECODE_MEMORY_MB, DECODE_SECONDS, MAX_BYTES, MAX_PIXELS, Room
-from whyhere.images._display import display_name
-from whyhere.images._find import PHOTO_SUFFIXES, StdinPhoto, find_photos
-from whyhere.images._photo import Photo, PhotoSource, open_photo
+from whyhere.images._find import PHOTO_SUFFIXES, StdinPhoto, display_name, find_photos
+from whyhere.images._limits import DECODE_MEMORY_MB, DECODE_SECONDS, MAX_BYTES, MAX_PIXELS, Room
+from whyhere.images._photo import Photo, PhotoSource, open_photo, prepared_ahead, thumbnail
 from whyhere.images._preprocess import PreprocessSpec, preprocess
-from whyhere.images._thumbnail import thumbnail
 
 __all__ = [
     "DECODE_MEMORY_MB",

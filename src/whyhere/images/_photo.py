@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import os
+import re
 import stat
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO, TypeAlias
+from typing import Any, BinaryIO, Final, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +21,9 @@ from PIL import Image
 
 from whyhere.errors import PhotoError
 from whyhere.geo import LatLon
-from whyhere.images._arrays import image_from_array
-from whyhere.images._colour import to_rgb
-from whyhere.images._cost import (
+from whyhere.images._decode import check_size, decode, image_from_array, load, read_exif, to_rgb
+from whyhere.images._find import StdinPhoto, display_name
+from whyhere.images._limits import (
     DECODE_MEMORY_MB,
     DECODE_SECONDS,
     LARGE_FILE_BYTES,
@@ -26,13 +32,8 @@ from whyhere.images._cost import (
     DecodingEnded,
     Limits,
     Room,
+    quiet_image_libraries,
 )
-from whyhere.images._decode import check_size, decode, load
-from whyhere.images._display import display_name
-from whyhere.images._exif import read_exif
-from whyhere.images._find import StdinPhoto
-from whyhere.images._quiet import quiet_image_libraries
-from whyhere.images._read import read_path, read_stream, too_many_bytes
 
 PhotoSource: TypeAlias = (
     str
@@ -189,3 +190,174 @@ def _read(source: Any, name: str | None, max_bytes: int) -> tuple[str, bytes]:  
 def _image_name(image: Image.Image) -> str:
     filename = getattr(image, "filename", "")
     return display_name(filename) if isinstance(filename, str) and filename else "image"
+
+
+_CHUNK_BYTES: Final = 1 << 20
+
+
+def read_path(path: str | os.PathLike[str], *, name: str | None, max_bytes: int) -> tuple[str, bytes]:
+    """Return the display name and the bytes of a file.
+
+    Raises:
+        PhotoError: There is no such file, it is no file, it cannot be read, is empty or too large.
+    """
+    text = os.fspath(path)
+    shown = display_name(text) if name is None else name
+    if not text:
+        raise PhotoError('""' if name is None else name, "the name of the photo is empty")
+    try:
+        found = Path(text).stat()
+        if stat.S_ISFIFO(found.st_mode) and not text.startswith(("/dev/", "/proc/")):
+            # Nobody may ever write into it; what a shell passes as /dev/fd/63 is another matter.
+            raise PhotoError(shown, "this is a pipe, not a photo; send it through standard input, as -")
+        with Path(text).open("rb") as stream:
+            size = found.st_size if stat.S_ISREG(found.st_mode) else 0
+            return shown, read_stream(stream, name=shown, max_bytes=max_bytes, size=size)
+    except FileNotFoundError as error:
+        raise PhotoError(shown, _missing(text)) from error
+    except IsADirectoryError as error:
+        raise PhotoError(shown, "this is a directory, not a photo") from error
+    except PermissionError as error:
+        # Windows answers so for a directory as well.
+        is_directory = Path(text).is_dir()
+        reason = (
+            "this is a directory, not a photo" if is_directory else "permission denied: no right to read it"
+        )
+        raise PhotoError(shown, reason) from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL inside the name
+        reason = getattr(error, "strerror", None) or str(error)
+        raise PhotoError(shown, f"cannot be read: {reason}") from error
+
+
+def read_stream(stream: BinaryIO, *, name: str, max_bytes: int, size: int = 0) -> bytes:
+    """Return all bytes from the present position of a binary file object.
+
+    Args:
+        stream: The file object.
+        name: Name for errors.
+        max_bytes: How many are read at most.
+        size: How many there will be, where that is known: they are then read at once, and held once.
+
+    Raises:
+        PhotoError: The stream holds text, nothing, or more than `max_bytes`.
+        OSError: Reading failed.
+    """
+    chunks: list[bytes] = []
+    total = 0
+    while True:
+        # Small reads, at first: a pipe may return less than was asked for, and a device never ends.
+        wanted = size if size and not chunks else _CHUNK_BYTES << min(len(chunks), 5)
+        chunk: Any = stream.read(min(wanted, max_bytes + 1 - total))
+        if isinstance(chunk, str):
+            raise PhotoError(name, "the file object is open for text; open it in binary mode, 'rb'")
+        if not chunk:
+            break
+        chunks.append(chunk if isinstance(chunk, bytes) else bytes(chunk))
+        total += len(chunk)
+        if total > max_bytes:
+            raise PhotoError(name, too_many_bytes(None, max_bytes))
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+def too_many_bytes(found: int | None, limit: int) -> str:
+    """Return the reason given for a file over the limit."""
+    has = "has more" if found is None else f"has {found:,} bytes, more"
+    return f"{has} than the {limit:,} bytes allowed for one photo (max_bytes)"
+
+
+def _missing(text: str) -> str:
+    if re.match("[A-Za-z][A-Za-z0-9+.-]+:/", text):  # a Path has made one slash of two
+        return "is an address, not a file; whyhere reads local files only, so download it first"
+    path = Path(text)
+    if path.is_symlink():
+        return f"is a link to a file that is missing ({display_name(os.readlink(path))})"  # noqa: PTH115 - as written
+    if path.is_absolute():
+        return "there is no such file"
+    try:
+        return f"there is no such file; looked for it from {display_name(Path.cwd())}"
+    except OSError:  # the current directory itself was deleted
+        return "there is no such file"
+
+
+def thumbnail(image: Image.Image, *, max_side_px: int = 640, quality: int = 82) -> bytes:
+    """Return a JPEG of a photo, scaled down to fit, never up, and without any metadata.
+
+    Args:
+        image: The photo, upright; it is not changed.
+        max_side_px: Longest side of the result.
+        quality: JPEG quality, 1 to 95.
+
+    Raises:
+        ValueError: `max_side_px` or `quality` is out of range.
+    """
+    if max_side_px < 1:
+        raise ValueError(f"max_side_px must be at least 1, not {max_side_px}")
+    if not 1 <= quality <= 95:
+        raise ValueError(f"quality must lie in 1 to 95, not {quality}")
+    scale = min(1.0, max_side_px / max(image.size))
+    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    small = to_rgb(image) if image.mode != "RGB" else image
+    # reducing_gap skips most of the work for large photos; nobody measures a thumbnail.
+    small = small.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
+    small.info = {}  # resize hands on comments and resolutions, and the JPEG writer would store them
+    buffer = io.BytesIO()
+    small.save(buffer, "JPEG", quality=quality, optimize=True)
+    return buffer.getvalue()
+
+
+READ_AHEAD: Final = 2
+"""Photos that are read while the ones before them are looked at."""
+
+DECODER = "whyhere-decoder"
+"""How the names of threads that decode photos begin."""
+
+_THREADS: Final = 2
+
+T = TypeVar("T")
+
+
+def prepared_ahead(
+    photos: Iterable[PhotoSource],
+    prepare: Callable[[PhotoSource, Room], T],
+    *,
+    on_error: Callable[[PhotoError], None] | None = None,
+) -> Iterator[T]:
+    """Yield what becomes of photos, in their order; the next ones are read meanwhile.
+
+    Whoever stops early, as by Ctrl-C, does not wait for photos that nobody wants any more.
+
+    Args:
+        photos: The photos, read lazily.
+        prepare: Reads one photo with `open_photo(..., room=...)` and makes something small of it: several
+            photos at full size would not fit into memory. Called in threads.
+        on_error: Called with each photo that cannot be read, which is then left out; without it the first
+            such photo raises its error.
+    """
+    waiting = iter(photos)
+    ended = threading.Event()
+    pool = ThreadPoolExecutor(_THREADS, thread_name_prefix=DECODER)
+
+    def prepared(photo: PhotoSource) -> T:
+        with Room(ended) as room:
+            return prepare(photo, room)
+
+    def submit() -> list[Future[T]]:
+        return [pool.submit(prepared, photo) for photo in islice(waiting, READ_AHEAD)]
+
+    try:
+        batch = submit()
+        while batch:
+            following = submit()
+            ready: list[T] = []
+            for future in batch:
+                try:
+                    ready.append(future.result())
+                except PhotoError as error:
+                    if on_error is None:
+                        raise
+                    on_error(error)
+            yield from ready
+            batch = following
+    finally:
+        ended.set()
+        pool.shutdown(wait=False, cancel_futures=True)

@@ -2,17 +2,26 @@
 
 A decoder asks for nothing before it takes, so what it will need is worked out from the header, and a photo
 that would need too much is refused by its size before it is decoded. Photos that fit one by one but not
-together wait for each other.
+together wait for each other. Some attacks are seen before a decoder gets the bytes (endless metadata, JPEG
+segments, HEIF items), others end by the clock when the decoder comes back for more bytes.
 """
 
 from __future__ import annotations
 
+import io
+import logging
+import re
 import struct
 import threading
 import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from PIL import Image
 
@@ -225,3 +234,155 @@ def _directory_bytes(data: bytes, start: int, order: str) -> int:
         if size > 4:
             total += max(0, min(size, len(data) - start - offset))
     return total
+
+
+MAX_SEGMENTS: Final = 20_000
+"""Segments before the picture at most; cameras write tens, a profile in pieces hundreds."""
+
+MAX_FILL_BYTES: Final = 1_000_000
+"""Bytes of padding or junk between segments at most."""
+
+_FILL: Final = re.compile(rb"[^\xff]*\xff+")
+
+
+def header_fault(data: bytes) -> str | None:
+    """Return what is wrong with the segments before the first scan (ITU-T T.81, B.1.1), or None."""
+    at, segments, fill = 2, 0, 0
+    while True:
+        marker = _FILL.match(data, at)
+        if marker is None:
+            break
+        fill += marker.end() - at - 1
+        at = marker.end() + 1
+        kind = data[at - 1 : at]
+        segments += 1
+        if segments > MAX_SEGMENTS:
+            return f"more than {MAX_SEGMENTS:,} segments before its picture"
+        if fill > MAX_FILL_BYTES:
+            return f"more than {MAX_FILL_BYTES:,} bytes of padding before its picture"
+        if kind in (b"\xda", b"\xd9", b""):
+            break
+        if kind in (b"\0", b"\1") or b"\xd0" <= kind <= b"\xd8":  # markers without a segment
+            continue
+        at += max(2, int.from_bytes(data[at : at + 2], "big"))
+    return None
+
+
+def has_sound_item_types(data: bytes) -> bool:
+    """Return whether the item entries (`infe`, ISO/IEC 14496-12) of a HEIF file hold only UTF-8 text."""
+    meta = _top_level_box(data, b"meta")
+    at = meta.find(b"infe")
+    while at >= 4:
+        size = int.from_bytes(meta[at - 4 : at], "big")
+        # Sizes 0 and 1 mean "to the end" and "64 bits follow"; neither belongs here: look at all the rest.
+        entry = meta[at + 4 : at - 4 + size if size > 1 else len(meta)]
+        # version, 3 bytes of flags, an id of 2 or (version 3) 4 bytes, 2 of protection; then type and names
+        text = entry[10 if entry[:1] == b"\3" else 8 :]
+        try:
+            text.decode("utf-8")
+        except UnicodeDecodeError:
+            return False
+        at = meta.find(b"infe", at + 4)
+    return True
+
+
+def _top_level_box(data: bytes, kind: bytes) -> bytes:
+    """Return the first top-level box of a kind, or nothing where there is none."""
+    at = 0
+    while at + 8 <= len(data):
+        size = int.from_bytes(data[at : at + 4], "big")
+        header = 8
+        if size == 1:  # the size follows as 64 bits
+            size = int.from_bytes(data[at + 8 : at + 16], "big")
+            header = 16
+        end = len(data) if size == 0 else at + size
+        if data[at + 4 : at + 8] == kind:
+            return data[at:end]
+        if size and size < header:
+            break
+        at = end
+    return b""
+
+
+_REREAD: Final = 4
+_REREAD_BYTES: Final = 16_000_000
+_SCAN: Final = b"\xff\xda"
+
+
+class GuardedFile(io.BytesIO):
+    """Bytes to decode, with a clock.
+
+    Attributes:
+        by_scan: Hand out at most one scan of a JPEG at a time: libjpeg goes over the whole picture for each,
+            and thousands fit into one block.
+    """
+
+    def __init__(self, data: bytes, clock: Clock) -> None:
+        super().__init__(data)
+        self.by_scan = False
+        self._data, self._clock = data, clock
+        self._left = _REREAD * len(data) + _REREAD_BYTES
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Read as `io.BytesIO` does.
+
+        Raises:
+            DecodingEnded: The clock says so, or more was read than any sound file makes a decoder read.
+        """
+        self._clock.check()
+        if self.by_scan and size is not None and size > 0:
+            start = self.tell()
+            scan = self._data.find(_SCAN, start + 1, start + size)
+            size = size if scan < 0 else scan - start
+        chunk = super().read(size)
+        self._left -= len(chunk)
+        if self._left < 0:
+            raise DecodingEnded("its decoder reads the same bytes again and again")
+        return chunk
+
+
+_FILTER: Final = ("ignore", None, Warning, re.compile(r"(PIL|pi_heif)\."), 0)
+_HANDLER: Final = logging.NullHandler()
+_lock: Final = threading.Lock()
+_readers = 0
+
+
+@cache
+def silence_libtiff() -> None:
+    """Switch off the lines that the libtiff of Pillow's wheels writes to standard error by itself.
+
+    Its faults come back as exceptions all the same. Where Pillow was built otherwise, it keeps its lines.
+    """
+    import ctypes
+
+    import PIL
+
+    for folder in ("pillow.libs", "pillow.dylibs", "PIL/.dylibs"):
+        for library in (Path(PIL.__file__).parent.parent / folder).glob("libtiff*"):
+            with suppress(OSError, AttributeError):
+                loaded = ctypes.CDLL(str(library))
+                for handler in (loaded.TIFFSetErrorHandler, loaded.TIFFSetWarningHandler):
+                    handler.restype, handler.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
+                    handler(None)
+
+
+@contextmanager
+def quiet_image_libraries() -> Iterator[None]:
+    """Silence warnings raised by Pillow and pi_heif code inside the block; safe to overlap in threads."""
+    global _readers
+    filters = cast("list[Any]", warnings.filters)
+    with _lock:
+        _readers += 1
+        # Another thread's catch_warnings may have dropped it; then it goes in again.
+        if _FILTER not in filters:
+            filters.insert(0, _FILTER)
+        logging.getLogger("PIL").addHandler(_HANDLER)
+    try:
+        yield
+    finally:
+        with _lock:
+            _readers -= 1
+            if _readers == 0:
+                logging.getLogger("PIL").removeHandler(_HANDLER)
+                with suppress(ValueError):
+                    cast("list[Any]", warnings.filters).remove(_FILTER)
