@@ -305,7 +305,7 @@ def _countries() -> tuple[shapely.STRtree, NDArray[np.float64]]:
     """Return the country polygons, cut at 180 degrees, and the larger side of the box around each."""
     import shapely
 
-    from whyhere.geo._outlines import outlines
+    from whyhere.geo import outlines
 
     shapes = outlines()
     rings = (shapes.rings(part) for part in range(len(shapes.codes)))
