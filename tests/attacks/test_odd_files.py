@@ -16,7 +16,7 @@ import pytest
 from safetensors.numpy import save
 
 from attacks.attack_areas import deep_json, multipolygon
-from whyhere._csv_cells import csv_rows, guarded
+from whyhere._text import csv_rows, guarded
 from whyhere.alignment import load_alignment
 from whyhere.concepts import load_bank, load_directions, read_labels, read_landmarks, read_own_bank
 from whyhere.errors import MissingFileError, UsageError, WhyhereError

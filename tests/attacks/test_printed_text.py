@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from whyhere._printable import without_controls
+from whyhere._text import without_controls
 from whyhere.cli import _console
 from whyhere.errors import MissingFileError, PhotoError, UsageError
 

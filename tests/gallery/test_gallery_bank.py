@@ -187,7 +187,7 @@ def test_a_row_that_is_not_a_number_never_reaches_an_answer(coordinates, weights
 
 
 def test_what_only_the_disk_changed_is_found_on_request(coordinates, weights, cache, monkeypatch):
-    monkeypatch.setattr("whyhere._checksums._stamp", lambda path: [path.stat().st_size, 0, 0, 1])
+    monkeypatch.setattr("whyhere._io._stamp", lambda path: [path.stat().st_size, 0, 0, 1])
     first, _ = opened(coordinates, weights, cache)
     path = cache / first.fingerprint / "embeddings.npy"
     flip(path, 200_001)
@@ -256,7 +256,7 @@ def test_without_locks_two_builders_still_leave_one_whole_bank(coordinates, weig
     def no_lock(handle):
         raise OSError("no locks here")
 
-    monkeypatch.setattr("whyhere._file_lock._try_lock", no_lock)
+    monkeypatch.setattr("whyhere._io._try_lock", no_lock)
     inner = []
 
     def meddle(done, total):

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from whyhere._file_lock import exclusive
+from whyhere._io import exclusive
 from whyhere.errors import MissingFileError
 from whyhere.releases import asset_path
 from whyhere.releases._convert import gallery_from_csv, image_tower_from_checkpoint

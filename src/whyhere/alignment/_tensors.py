@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from whyhere._plain_file import plain
+from whyhere._io import plain
 from whyhere.errors import MissingFileError
 
 _LARGEST: Final = 1e4  # trained ones are below 100; no product of three such overflows, nor does its square

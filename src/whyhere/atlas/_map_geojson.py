@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from whyhere._printable import printable
+from whyhere._text import printable
 from whyhere.report import boundaries, split_ring
 
 if TYPE_CHECKING:

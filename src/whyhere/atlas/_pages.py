@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
-from whyhere._printable import printable
+from whyhere._text import printable
 from whyhere.atlas._map_picture import side_by_side
 from whyhere.atlas._tables import CAUTION, PEAKS
 from whyhere.geo import place_names

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from whyhere._printable import printable
+from whyhere._text import printable
 from whyhere.atlas._pages import compare_page, map_page, place_page
 from whyhere.atlas._tables import compare_table, map_table, place_table
 from whyhere.geo import place_names

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from whyhere._printable import printable
+from whyhere._text import printable
 from whyhere.geo import place_names
 from whyhere.prediction import UNCONFIRMED
 from whyhere.report import PLACE_NAMES, coordinates, kilometres, signed

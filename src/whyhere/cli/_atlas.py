@@ -95,23 +95,10 @@ def as_json(value: object) -> Iterator[str]:
 
 
 def _replace(target: Path, content: bytes) -> None:
-    """Replace a file once the new one is whole; a pipe or a device is written, not replaced."""
-    from whyhere.cli._output import stage_of
+    """Replace a file once the new one is whole."""
+    from whyhere._io import write_atomically
 
     try:
-        if target.exists() and not target.is_file():
-            target.write_bytes(content)
-            return
-        handle, name = stage_of(target)
-        temporary = Path(name)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-            umask = os.umask(0)
-            os.umask(umask)
-            temporary.chmod(0o666 & ~umask)
-            temporary.replace(target)
-        finally:
-            temporary.unlink(missing_ok=True)
+        write_atomically(target, content)
     except OSError as error:
         raise UsageError(f"{target}: cannot write it ({error.strerror})") from error

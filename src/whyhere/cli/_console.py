@@ -12,7 +12,7 @@ import os
 import sys
 from typing import Any, TextIO
 
-from whyhere._printable import printable, without_controls
+from whyhere._text import printable, without_controls
 from whyhere.errors import WhyhereError
 
 

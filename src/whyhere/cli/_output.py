@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import glob
 import os
 import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
 from io import RawIOBase
 from pathlib import Path
 from typing import Any
 
-from whyhere._file_lock import hold
+from whyhere._io import stage_of
 from whyhere.errors import UsageError
 
 _UNCUT = 10_000  # columns of a table that nobody looks at on a terminal
@@ -77,15 +74,13 @@ def write_output(
             with target.open("w", encoding="utf-8", newline="") as stream:
                 stream.writelines(pieces(plain))
             return
-        handle, name = stage_of(target)
+        handle, temporary = stage_of(target)
     except OSError as error:
         raise UsageError(f"{target}: cannot write there ({error.strerror})") from error
-    temporary = Path(name)
     try:
         with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
             file.writelines(pieces(plain))
         if worth_keeping():
-            temporary.chmod(0o666 & ~_umask())
             temporary.replace(target)
     except OSError as error:
         raise UsageError(f"{target}: cannot write it ({error.strerror})") from error
@@ -118,8 +113,7 @@ def write_growing(
     temporary: Path | None = None
     try:
         if keep_bytes is None:
-            handle, name = stage_of(target)
-            temporary = Path(name)
+            handle, temporary = stage_of(target)
         else:
             handle = os.open(target, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
         with os.fdopen(handle, "r+b", buffering=0) as file:
@@ -132,50 +126,17 @@ def write_growing(
                 _write_all(file, data + ending)
                 end += len(data)
                 if temporary is not None and os.name == "posix" and worth_keeping():
-                    _place(temporary, target)
+                    temporary.replace(target)
                     temporary = None
             file.truncate(end)
         if temporary is not None and worth_keeping():
-            _place(temporary, target)
+            temporary.replace(target)
             temporary = None
     except OSError as error:
         raise UsageError(f"{target}: cannot write it ({error.strerror})") from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
-
-
-def stage_of(target: Path) -> tuple[int, str]:
-    """Open a new file beside a target, to be moved into its place; what killed runs left there is swept up.
-
-    A file is held under a lock while its run lives, so that one that can be locked was left.
-
-    Returns:
-        A descriptor and the path.
-
-    Raises:
-        OSError: Nothing can be written there.
-    """
-    prefix = f".{target.name}.whyhere-"
-    if os.name == "posix":
-        for left in target.parent.glob(f"{glob.escape(prefix)}*"):
-            with suppress(OSError):
-                handle = os.open(left, os.O_RDWR | os.O_NOFOLLOW)
-                try:
-                    if hold(handle):
-                        left.unlink()
-                finally:
-                    os.close(handle)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=prefix)
-    if os.name == "posix":
-        hold(handle)
-    return handle, name
-
-
-def _place(temporary: Path, target: Path) -> None:
-    """Move a file to where it belongs; whoever writes it goes on writing."""
-    temporary.chmod(0o666 & ~_umask())
-    temporary.replace(target)
 
 
 def _write_all(file: RawIOBase, data: bytes) -> None:
@@ -213,10 +174,3 @@ def _console() -> dict[str, Any]:
         "color": terminal and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb",
         "ascii_only": encoding != "utf8",
     }
-
-
-def _umask() -> int:
-    """Return the process's umask; it can only be read by setting it."""
-    umask = os.umask(0)
-    os.umask(umask)
-    return umask

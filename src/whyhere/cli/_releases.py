@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from whyhere._printable import printable
+from whyhere._text import printable
 from whyhere.cli._console import print_json, raw
 from whyhere.errors import MissingFileError, UsageError
 

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from whyhere._csv_cells import csv_rows
-from whyhere._printable import printable
+from whyhere._text import csv_rows, printable
 from whyhere.cli._console import raw
 from whyhere.errors import UsageError
 

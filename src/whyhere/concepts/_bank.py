@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from whyhere._text import name_key
 from whyhere.errors import UsageError
 
 GROUPS = (
@@ -159,17 +159,14 @@ class ConceptBank:
         Raises:
             UsageError: No concept is called so; the message names close ones.
         """
-        wanted = _plain(name)
+        wanted = name_key(name)
         for concept in self.concepts:
-            if wanted in {_plain(known) for known in (concept.id, concept.name, *concept.synonyms)}:
+            if wanted in {name_key(known) for known in (concept.id, concept.name, *concept.synonyms)}:
                 return concept
-        near = [c.id for c in self.concepts if wanted and (wanted in _plain(c.id) or _plain(c.id) in wanted)]
+        near = [
+            c.id for c in self.concepts if wanted and (wanted in name_key(c.id) or name_key(c.id) in wanted)
+        ]
         hint = f"; did you mean {', '.join(near[:5])}?" if near else ""
         raise UsageError(
             f"no concept is called {name!r} in the bank {self.name!r}{hint} (see `whyhere concepts list`)"
         )
-
-
-def _plain(name: str) -> str:
-    """Return a name without case, spaces, underscores and hyphens."""
-    return re.sub(r"[\s_-]+", "", name).casefold()

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from whyhere._plain_file import plain
+from whyhere._io import plain
 from whyhere.concepts._bank import ConceptBank
 from whyhere.concepts._read_bank import DATA, load_bank
 from whyhere.errors import MissingFileError, UsageError

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from whyhere.concepts._bank import Concept, _plain
+from whyhere._text import name_key
+from whyhere.concepts._bank import Concept
 from whyhere.concepts._directions import load_directions
 from whyhere.concepts._labels import ConceptLabel
 from whyhere.concepts._read_bank import load_bank
@@ -27,9 +28,9 @@ def find_concept(text: str, labels: Sequence[ConceptLabel], *, synonyms: bool = 
         synonyms: Whether to take names and synonyms of the shipped bank as well, where the release has the
             concept; the release's own ids and names win.
     """
-    wanted = _plain(text)
+    wanted = name_key(text)
     for row, label in enumerate(labels):
-        if wanted in (_plain(label.id), _plain(label.name)):
+        if wanted in (name_key(label.id), name_key(label.name)):
             return row
     meant = _in_bank(text) if synonyms else None
     return next((row for row, label in enumerate(labels) if meant and label.id == meant.id), None)
@@ -53,9 +54,9 @@ def unknown_concept(text: str, labels: Sequence[ConceptLabel], *, others: Iterab
         near = _near_in_meaning(concept, labels)
         meaning = f"; near in meaning: {', '.join(near)}" if near else ""
         return f"; the bank of concepts has it, but this release does not use it{meaning}"
-    wanted = _plain(text)[:60]
-    known = {_plain(name): label.id for label in labels for name in (label.id, label.name)}
-    known |= {_plain(name): name for name in others}
+    wanted = name_key(text)[:60]
+    known = {name_key(name): label.id for label in labels for name in (label.id, label.name)}
+    known |= {name_key(name): name for name in others}
     found = [known[name] for name in sorted(known) if len(wanted) > 2 and (wanted in name or name in wanted)]
     found += [known[name] for name in difflib.get_close_matches(wanted, known, n=4, cutoff=_SPELT_ALIKE)]
     found = list(dict.fromkeys(found))[:_OFFERED]

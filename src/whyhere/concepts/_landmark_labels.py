@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from whyhere._plain_file import plain
+from whyhere._io import plain
 from whyhere.concepts._labels import ConceptLabel
 from whyhere.errors import MissingFileError
 

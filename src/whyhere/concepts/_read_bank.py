@@ -11,7 +11,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from whyhere._plain_file import plain
+from whyhere._io import plain
 from whyhere.concepts._bank import GROUPS, Concept, ConceptBank, RemovedTerm
 from whyhere.errors import MissingFileError, UsageError
 

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from whyhere._plain_file import plain
+from whyhere._io import plain
 from whyhere.concepts._read_bank import DATA
 from whyhere.concepts._words import match_words, near_spellings, word_key
 from whyhere.errors import MissingFileError, UsageError

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import difflib
 import re
-import unicodedata
 from collections.abc import Collection, Iterator
+
+from whyhere._text import without_accents
 
 SILENT = frozenset(
     re.findall(
@@ -43,8 +44,7 @@ def tokens_of(text: str) -> list[str]:
     ['a', 'fisherman', 'cafe', 'boat', '2', 'quays']
     """
     # Decomposed before as well: a mathematical alpha has no lower case until it is a plain one.
-    folded = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
-    plain = "".join(c for c in folded if not unicodedata.combining(c))
+    plain = without_accents(without_accents(text).casefold())
     return _TOKEN.findall(_APOSTROPHE.sub("", plain))
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from whyhere._plain_file import plain
+from whyhere._io import plain
 from whyhere.errors import MissingFileError, UsageError
 from whyhere.evaluation._linkage import chains, components, near_pairs
 from whyhere.evaluation._protocol import Protocol

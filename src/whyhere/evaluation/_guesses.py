@@ -11,7 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from whyhere._plain_file import plain
+from whyhere._io import plain
 from whyhere.errors import MissingFileError, UsageError
 from whyhere.evaluation._benchmark import Problem
 from whyhere.geo import LatLon

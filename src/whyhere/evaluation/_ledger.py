@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from whyhere._file_lock import exclusive
+from whyhere._io import exclusive, write_atomically
 from whyhere.errors import UsageError
 from whyhere.evaluation._guesses import SystemPrediction, parse_prediction
 
@@ -105,7 +105,7 @@ def _check_run(folder: Path, run: Mapping[str, Any]) -> None:
                 f"--out {folder}: holds {LEDGER_FILE} without the {RUN_FILE} that says what made it; "
                 "choose another folder"
             )
-        replace_file(path, json.dumps(wanted, indent=2, sort_keys=True) + "\n")
+        write_atomically(path, json.dumps(wanted, indent=2, sort_keys=True) + "\n")
     elif known != wanted:
         known = known if isinstance(known, dict) else {}
         names = sorted(name for name in {*known, *wanted} if known.get(name) != wanted.get(name))
@@ -129,7 +129,7 @@ def _load(path: Path) -> dict[str, tuple[int, SystemPrediction]]:
             records[parsed[1].photo] = parsed
             kept[parsed[1].photo] = line
     if len(kept) != len(lines) - 1 or lines[-1]:
-        replace_file(path, b"".join(line + b"\n" for line in kept.values()).decode())
+        write_atomically(path, b"".join(line + b"\n" for line in kept.values()))
     return records
 
 
@@ -143,16 +143,3 @@ def _parsed(line: bytes) -> tuple[int, SystemPrediction] | None:
     if isinstance(prediction, str) or complaints or not isinstance(value.get("bytes"), int):
         return None
     return value["bytes"], prediction
-
-
-def replace_file(path: Path, text: str) -> None:
-    """Write a file so that it is always either the old or the new one."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("w", encoding="utf-8", newline="") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

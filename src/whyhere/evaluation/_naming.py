@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from whyhere._text import folded
 from whyhere.errors import UsageError
 from whyhere.evaluation._benchmark import Query
 from whyhere.evaluation._guesses import Guess
@@ -114,8 +114,8 @@ def _names_at(places: Sequence[tuple[float, float]]) -> list[PlaceName]:
 def _pair(listed: str | None, said: str | None, truth: str | None, there: str | None) -> tuple[str, str]:
     """Return the true and the said name to compare, folded; empty where there is none."""
     if listed is not None:
-        return _folded(listed), _folded(said or there)
-    return _folded(truth), _folded(there)
+        return folded(listed or ""), folded(said or there or "")
+    return folded(truth or ""), folded(there or "")
 
 
 def _city(place: PlaceName | None) -> str | None:
@@ -130,11 +130,3 @@ def _code(text: str | None) -> str | None:
         return find_country(text).code
     except UsageError:
         return None
-
-
-def _folded(text: str | None) -> str:
-    """Fold case, accents and punctuation away."""
-    letters = unicodedata.normalize("NFKD", text or "")
-    return " ".join(
-        re.sub(r"[\W_]+", " ", "".join(c for c in letters if not unicodedata.combining(c)).casefold()).split()
-    )

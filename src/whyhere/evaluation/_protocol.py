@@ -8,7 +8,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from whyhere._plain_file import plain
+from whyhere._io import plain
 from whyhere.errors import MissingFileError, UsageError
 
 SPLITS = ("new-places", "known-places", "photos")

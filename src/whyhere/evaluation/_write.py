@@ -7,13 +7,13 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from whyhere._csv_cells import csv_rows
+from whyhere._io import write_atomically
+from whyhere._text import csv_rows
 from whyhere.errors import UsageError
 from whyhere.evaluation._bias_map import bias_map
 from whyhere.evaluation._charts import error_chart, reliability_chart, risk_coverage_chart
 from whyhere.evaluation._compare import Comparison
 from whyhere.evaluation._evaluation import Evaluation, PhotoScore
-from whyhere.evaluation._ledger import replace_file
 from whyhere.evaluation._markdown import to_markdown
 
 
@@ -75,7 +75,7 @@ def write_evaluation(
             if text is None:  # of an earlier evaluation, perhaps, but not of this one
                 (folder / name).unlink(missing_ok=True)
             else:
-                replace_file(folder / name, text)
+                write_atomically(folder / name, text)
                 written.append(folder / name)
     except OSError as error:
         raise UsageError(f"--out {folder}: cannot write there: {error.strerror or error}") from error

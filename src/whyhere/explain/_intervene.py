@@ -7,7 +7,6 @@ places afterwards is the release's own alignment, so the effect is the model's, 
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from whyhere._text import name_key
 from whyhere.alignment import ImageCode
 from whyhere.concepts import ConceptLabel, find_concept, unknown_concept
 from whyhere.errors import UsageError
@@ -210,7 +210,7 @@ def _columns(name: str, labels: Sequence[ConceptLabel]) -> list[int]:
 
 
 def _group(name: str, labels: Sequence[ConceptLabel]) -> str | None:
-    return next((label.group for label in labels if _plain(label.group) == _plain(name)), None)
+    return next((label.group for label in labels if name_key(label.group) == name_key(name)), None)
 
 
 def _known_group(name: str, labels: Sequence[ConceptLabel]) -> str:
@@ -228,8 +228,3 @@ def _group_names(labels: Sequence[ConceptLabel]) -> set[str]:
 def _unknown(kind: str, name: str, labels: Sequence[ConceptLabel], groups: Iterable[str] = ()) -> UsageError:
     meant = unknown_concept(name, labels, others=groups)
     return UsageError(f"no {kind} of this release is called {name!r}{meant} (see `whyhere concepts list`)")
-
-
-def _plain(name: str) -> str:
-    """Return a name without case, spaces, underscores and hyphens."""
-    return re.sub(r"[\s_-]+", "", name).casefold()

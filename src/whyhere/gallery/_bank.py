@@ -28,9 +28,7 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from whyhere._checksums import MEMORY, file_problem, known_sha256, sha256_of
-from whyhere._file_lock import exclusive
-from whyhere._plain_file import plain
+from whyhere._io import MEMORY, exclusive, file_problem, known_sha256, plain, put_in_place, sha256_of
 from whyhere.encoders import LocationEncoder
 from whyhere.errors import MissingFileError
 from whyhere.gallery._gallery import Gallery
@@ -303,11 +301,9 @@ def _build(
                 data = _unit(encoder.embed(lat[part], lon[part], progress=report)).tobytes()
                 file.write(data)
                 digest.update(data)
-            _flush(file.fileno(), file.flush)
         if keep_coordinates:
             with (stage / "coordinates.npy").open("w+b") as file:
                 np.save(file, np.stack((lat, lon), axis=1))
-                _flush(file.fileno(), file.flush)
         if not unchanged():
             raise MissingFileError(
                 f"{folder}: coordinates or weights changed while they were read; try again"
@@ -325,8 +321,7 @@ def _build(
             manifest["coordinates"] = {"size": kept.stat().st_size, "sha256": sha256_of(kept)}
         with (stage / "manifest.json").open("w", encoding="utf-8") as text:
             text.write(json.dumps(manifest, indent=2) + "\n")
-            _flush(text.fileno(), text.flush)
-        _put_in_place(stage, folder)
+        put_in_place(stage, folder)
     finally:
         shutil.rmtree(stage, ignore_errors=True)
 
@@ -352,24 +347,6 @@ def _unit(embeddings: Float32Array) -> Float32Array:
         )
     unit: Float32Array = (wide / lengths).astype(_DTYPE)
     return unit
-
-
-def _flush(descriptor: int, flush: Callable[[], object]) -> None:
-    flush()
-    os.fsync(descriptor)
-
-
-def _put_in_place(stage: Path, folder: Path) -> None:
-    """Rename `stage` to `folder`; what was there is damaged and moves out of the way first."""
-    stale = folder.parent / f".{uuid.uuid4().hex}.partial"
-    if folder.exists():
-        folder.rename(stale)
-    try:
-        stage.rename(folder)
-    except OSError:  # without locks another process may just have put its own there
-        if not folder.is_dir():
-            raise
-    shutil.rmtree(stale, ignore_errors=True)
 
 
 def _sweep(cache: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import uuid
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from whyhere._io import write_atomically
 from whyhere.geo import country_units, tables_fingerprint
 
 Unit = tuple[str | None, str | None]
@@ -57,18 +57,9 @@ def open_units(lat: NDArray[np.float64], lon: NDArray[np.float64], folder: Path)
     if (kept := _read(path, len(lat))) is not None:
         return kept
     found = PlaceUnits.of(lat, lon)
-    for left in folder.glob(".*.partial"):  # by a process that was killed
-        left.unlink(missing_ok=True)
-    stage = folder / f".{uuid.uuid4().hex}.partial"
+    text = json.dumps({"units": found.units, "of_place": found.of_place.tolist()}, separators=(",", ":"))
     with suppress(OSError):
-        try:
-            text = json.dumps(
-                {"units": found.units, "of_place": found.of_place.tolist()}, separators=(",", ":")
-            )
-            stage.write_text(f"{_check(text)}\n{text}", encoding="utf-8")
-            stage.replace(path)
-        finally:
-            stage.unlink(missing_ok=True)
+        write_atomically(path, f"{_check(text)}\n{text}")
     return found
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import difflib
-import re
-import unicodedata
 from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from whyhere._text import folded
 from whyhere.errors import UsageError
 from whyhere.geo._sphere import wrap_lon
 from whyhere.geo._tables import document, gazetteer, outlines
@@ -66,8 +65,7 @@ def countries() -> dict[str, Country]:
 
 def _plain(text: str) -> str:
     """Fold case, accents, punctuation and a leading article away."""
-    letters = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
-    words = re.sub(r"[\W_]+", " ", letters.casefold().replace("&", " and ")).split()
+    words = folded(text.replace("&", " and ")).split()
     return " ".join(words[1:] if words[:1] == ["the"] and len(words) > 1 else words)
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 import string
-import unicodedata
 from dataclasses import asdict, dataclass
 from functools import cache, lru_cache
 from typing import Literal
@@ -12,6 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from whyhere._text import folded
 from whyhere.errors import UsageError
 from whyhere.geo._countries import Country, checked_positions, countries, country_codes, find_country
 from whyhere.geo._sphere import EARTH_RADIUS_KM, LatLon, great_circle_km, wrap_lon
@@ -125,11 +124,11 @@ def find_town(text: str) -> LatLon | None:
     Args:
         text: The name, where there are several with region or country after a comma: "Springfield, Illinois".
     """
-    name, *within = (_plain(part) for part in text.split(","))
+    name, *within = (folded(part) for part in text.split(","))
     if not name:
         return None
     table = gazetteer()
-    names = {row: _plain(table.name(row)) for row in _may_begin(table, name[0])}
+    names = {row: folded(table.name(row)) for row in _may_begin(table, name[0])}
     equal = [row for row, known in names.items() if known == name]
     longer = [row for row, known in names.items() if known.startswith(f"{name} ")]
     for rows in (equal, longer):
@@ -154,21 +153,12 @@ def _lies_in(row: int, part: str) -> bool:
     table = gazetteer()
     admin1 = table.admin1(row) or ""
     initials = "".join(word[0] for word in admin1.split() if word[0].isupper())  # D.C., NY, BC
-    if part == _plain(admin1) or (len(initials) > 1 and part.replace(" ", "") == _plain(initials)):
+    if part == folded(admin1) or (len(initials) > 1 and part.replace(" ", "") == folded(initials)):
         return True
     try:
         return find_country(part).code == countries()[str(table.country[row])].code
     except UsageError:
         return False
-
-
-def _plain(text: str) -> str:
-    """Fold case, accents and punctuation away."""
-    if text.isascii() and text.isalpha():  # nine names in ten: folding all of them must not take a second
-        return text.lower()
-    if not text.isascii():
-        text = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
-    return " ".join(re.sub(r"[\W_]+", " ", text.casefold()).split())
 
 
 Kind = Literal["town", "unit", "part", "country", "around", "continent", "sea", "earth"]

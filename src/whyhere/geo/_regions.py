@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from whyhere._printable import printable
+from whyhere._text import printable
 from whyhere.errors import UsageError
 from whyhere.geo._countries import (
     _by_name,

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from whyhere._printable import printable
+from whyhere._text import printable
 from whyhere.errors import PhotoError
 
 PHOTO_SUFFIXES: Final = (

@@ -5,6 +5,7 @@ comes with the package. The large files that releases share are assets, fetched 
 Nothing is fetched unless `fetch` is called.
 """
 
+from whyhere._io import assets_dir, galleries_dir, home
 from whyhere.releases._assets import ASSETS, Asset, FolderSource, HubFile, HubSource, Member, WheelSource
 from whyhere.releases._config import ReleaseConfig, read_config
 from whyhere.releases._credits import (
@@ -17,7 +18,6 @@ from whyhere.releases._credits import (
     write_credits,
 )
 from whyhere.releases._describe import describe
-from whyhere.releases._home import assets_dir, galleries_dir, home
 from whyhere.releases._parts import ImageTowerConfig, PartConfig
 from whyhere.releases._prepared import (
     load_image_tower,

@@ -13,10 +13,8 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
-from whyhere._checksums import seal, sealed_problems
-from whyhere._file_lock import exclusive
+from whyhere._io import MEMORY, exclusive, home, put_in_place, seal, sealed_problems
 from whyhere.errors import MissingFileError
-from whyhere.releases import _home
 from whyhere.releases._child import size_of, termination_unwinds
 
 
@@ -39,7 +37,7 @@ def computed(kind: str, fingerprint: str, make: Callable[[Path], None]) -> Path:
     Raises:
         MissingFileError: The cache cannot be written.
     """
-    root = _home.home()
+    root = home()
     final, name = root / kind / fingerprint, f"{kind}-{fingerprint}"
     if _is_whole(final):
         return final
@@ -59,7 +57,7 @@ def computed(kind: str, fingerprint: str, make: Callable[[Path], None]) -> Path:
                 stage.mkdir()
                 make(stage)
                 seal(stage)
-                _put_in_place(stage, final)
+                put_in_place(stage, final)
             finally:
                 shutil.rmtree(stage, ignore_errors=True)
     except OSError as error:
@@ -71,20 +69,8 @@ def computed(kind: str, fingerprint: str, make: Callable[[Path], None]) -> Path:
 
 
 def _is_whole(directory: Path) -> bool:
-    problems = sealed_problems(directory, _home.memory())
+    problems = sealed_problems(directory, home() / MEMORY)
     return problems is not None and not any(problems.values())
-
-
-def _put_in_place(stage: Path, final: Path) -> None:
-    old = stage.with_name(f"{stage.name}-old")
-    if final.is_dir():
-        final.rename(old)
-    try:
-        stage.rename(final)
-    except OSError:  # without locks another process may just have put its own there
-        if not final.is_dir():
-            raise
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def discard(directory: Path, *, asset: str) -> int:
@@ -101,7 +87,7 @@ def discard(directory: Path, *, asset: str) -> int:
     if not directory.is_dir():
         return 0
     freed = size_of(directory)
-    doomed = _home.home() / "tmp" / f"{asset}@{directory.name}-{uuid.uuid4().hex[:8]}"
+    doomed = home() / "tmp" / f"{asset}@{directory.name}-{uuid.uuid4().hex[:8]}"
     try:
         doomed.parent.mkdir(exist_ok=True)
         directory.rename(doomed)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from whyhere._plain_file import plain
+from whyhere._io import plain
 from whyhere.errors import MissingFileError
 from whyhere.prediction import ReleaseCard
 from whyhere.releases._parts import VIEW_AVERAGES, ImageTowerConfig, PartConfig

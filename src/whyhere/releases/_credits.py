@@ -13,8 +13,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
-from whyhere._plain_file import plain
-from whyhere._printable import markdown_cell
+from whyhere._io import plain
+from whyhere._text import markdown_cell
 from whyhere.errors import MissingFileError
 from whyhere.releases._release import Release
 

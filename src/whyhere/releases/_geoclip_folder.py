@@ -12,8 +12,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from whyhere._checksums import sha256_of
-from whyhere._plain_file import plain
+from whyhere._io import plain, sha256_of
 from whyhere.errors import MissingFileError
 from whyhere.releases._cached import computed, fingerprint_of
 

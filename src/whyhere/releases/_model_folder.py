@@ -8,9 +8,8 @@ import shutil
 import sys
 from pathlib import Path
 
-from whyhere._checksums import sha256_of
+from whyhere._io import home, sha256_of
 from whyhere.errors import MissingFileError
-from whyhere.releases import _home
 from whyhere.releases._assets import Asset, FolderSource
 from whyhere.releases._child import size_of
 from whyhere.releases._sources import Progress, SourceError, run_program
@@ -127,7 +126,7 @@ def _from_hub(asset: Asset, source: FolderSource, stage: Path, progress: Progres
 
 def _downloads(asset: Asset) -> Path:
     """Where the files of an asset lie until it is made: kept when a download breaks off."""
-    return _home.home() / "downloads" / asset.name
+    return home() / "downloads" / asset.name
 
 
 def _download(asset: Asset, source: FolderSource, stage: Path, progress: Progress) -> list[Path]:

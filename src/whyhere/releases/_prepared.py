@@ -7,9 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from whyhere._checksums import known_sha256
+from whyhere._io import MEMORY, home, known_sha256
 from whyhere.errors import MissingFileError, UsageError
-from whyhere.releases import _home
 from whyhere.releases._cached import computed, fingerprint_of
 from whyhere.releases._convert import weights_kind
 from whyhere.releases._parts import ImageTowerConfig
@@ -158,7 +157,7 @@ def _identity(path: Path) -> str:
             return str(recorded["sha256"])
     if not path.is_file():
         raise MissingFileError(f"{path}: there is no such file; run `whyhere releases fetch geoclip-l14`")
-    return known_sha256(path, _home.memory())
+    return known_sha256(path, home() / MEMORY)
 
 
 def _write_heads(

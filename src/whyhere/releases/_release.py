@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from whyhere._io import galleries_dir, home
 from whyhere.errors import MissingFileError, UsageError
-from whyhere.releases import _home, _store
+from whyhere.releases import _store
 from whyhere.releases._assets import ASSETS, Asset
 from whyhere.releases._cached import discard
 from whyhere.releases._child import size_of
@@ -203,11 +204,11 @@ def remove(
     freed = sum(_store.delete(known_asset(name, assets)) for name in doomed)
     encoder = release.config.location_encoder_asset
     if encoder and (encoder in doomed or release.config.gallery_asset in doomed):
-        freed += discard(_home.galleries_dir(), asset=encoder)
+        freed += discard(galleries_dir(), asset=encoder)
     text_tower = release.config.text_tower
     if text_tower and text_tower.asset in doomed:
-        freed += discard(_home.home() / "heads", asset=text_tower.asset)
-    if release.directory.parent == _home.home() / "imported":
+        freed += discard(home() / "heads", asset=text_tower.asset)
+    if release.directory.parent == home() / "imported":
         freed += discard(release.directory, asset=release.directory.name)
     return freed
 

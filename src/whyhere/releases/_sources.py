@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
-from whyhere._checksums import sha256_of
+from whyhere._io import sha256_of
 from whyhere.releases._assets import HubSource, Member, WheelSource
 from whyhere.releases._child import run_child, size_of
 

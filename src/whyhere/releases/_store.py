@@ -15,10 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from whyhere._checksums import file_problem, sha256_of
-from whyhere._file_lock import exclusive
+from whyhere._io import MEMORY, assets_dir, exclusive, file_problem, home, put_in_place, sha256_of
 from whyhere.errors import MissingFileError
-from whyhere.releases import _home
 from whyhere.releases._assets import Asset
 from whyhere.releases._build import build
 from whyhere.releases._child import size_of, termination_unwinds
@@ -29,7 +27,7 @@ MANIFEST = "manifest.json"
 
 def directory_of(asset: Asset) -> Path:
     """Return where the asset lies, fetched or not."""
-    return _home.assets_dir() / asset.name
+    return assets_dir() / asset.name
 
 
 def problem_of(asset: Asset) -> str | None:
@@ -47,7 +45,7 @@ def problem_of(asset: Asset) -> str | None:
     if not _is_current(asset, manifest):
         return "made by another version of whyhere"
     for name, recorded in manifest["files"].items():
-        problem = file_problem(directory / name, recorded, _home.memory())
+        problem = file_problem(directory / name, recorded, home() / MEMORY)
         if problem:
             return problem
     return None
@@ -70,7 +68,7 @@ def check_files(asset: Asset, progress: Progress) -> dict[Path, str | None]:
         def told(done: int, name: str = name, size: int = recorded["size"]) -> None:
             progress(f"checking {name}", done, size)
 
-        found[directory / name] = file_problem(directory / name, recorded, _home.memory(), told)
+        found[directory / name] = file_problem(directory / name, recorded, home() / MEMORY, told)
     return found
 
 
@@ -115,7 +113,7 @@ def install(
     force = force or not _stored_as(asset, weights)
     if not force and problem_of(asset) is None:
         return False
-    root = _home.home()
+    root = home()
     with _disk_errors(asset, root), termination_unwinds():
         for name in ("assets", "locks", "tmp"):
             (root / name).mkdir(parents=True, exist_ok=True)
@@ -135,7 +133,7 @@ def install(
                 kind = weights or _stored_weights(asset) or "float32"
                 source = build(asset, stage, built, progress, folder=folder, weights=kind)
                 _write_manifest(asset, built, source)
-                _publish(built, directory_of(asset), stage)
+                put_in_place(built, directory_of(asset))
             finally:
                 shutil.rmtree(stage, ignore_errors=True)
     return True
@@ -143,7 +141,7 @@ def install(
 
 def delete(asset: Asset) -> int:
     """Delete the asset and return how many bytes that freed; 0 where it is absent."""
-    directory, root = directory_of(asset), _home.home()
+    directory, root = directory_of(asset), home()
     if not directory.exists():
         return 0
     with _disk_errors(asset, root):
@@ -165,33 +163,6 @@ def _write_manifest(asset: Asset, built: Path, source: dict[str, str]) -> None:
     }
     manifest = {"asset": asset.name, "recipe": asset.recipe, "source": source, "files": files}
     (built / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
-
-
-def _publish(built: Path, final: Path, stage: Path) -> None:
-    """Flush everything, then put the new directory in the place of the old one."""
-    for path in [*built.iterdir(), built]:
-        _flush(path)
-    old = stage / "old"
-    replaced = final.exists()
-    if replaced:
-        final.rename(old)
-    try:
-        built.rename(final)
-    except BaseException:
-        if replaced:
-            old.rename(final)
-        raise
-    _flush(final.parent)
-
-
-def _flush(path: Path) -> None:
-    if path.is_dir() and os.name != "posix":
-        return  # other systems cannot open a directory
-    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _sweep(tmp: Path, asset: Asset) -> None:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from whyhere._checksums import MEMORY, seal, sealed_problems
+from whyhere._io import MEMORY, galleries_dir, home, seal, sealed_problems
 from whyhere.errors import MissingFileError
-from whyhere.releases import _home, _store
+from whyhere.releases import _store
 from whyhere.releases._assets import ASSETS, Asset
 from whyhere.releases._release import Release, known_asset
 from whyhere.releases._sources import Progress
@@ -49,7 +49,7 @@ def verify(
     def heard(name: str, done: int, total: int) -> None:
         told(f"checking {name}", done, total)
 
-    recorded = sealed_problems(release.directory, _home.memory(), heard) or {}
+    recorded = sealed_problems(release.directory, home() / MEMORY, heard) or {}
     names = dict.fromkeys((*release.own_files, *recorded))
     checks = [
         FileCheck(
@@ -76,18 +76,18 @@ def _verify_computed(release: Release, heard: Callable[[str, int, int], None]) -
             release.part_path(config.location_encoder) / "location_encoder.safetensors",
             smoothing_km=config.gallery_smoothing_km,
             covers_land=config.gallery_covers_land,
-            memory=_home.galleries_dir() / MEMORY,
+            memory=galleries_dir() / MEMORY,
         )
     except MissingFileError:
         fingerprint = ""  # reported already
-    bank = _home.galleries_dir() / fingerprint
+    bank = galleries_dir() / fingerprint
     if fingerprint and bank.is_dir():
         file = bank / "embeddings.npy"
         size = file.stat().st_size if file.is_file() else 0
         yield FileCheck(file, bank_problem(bank, lambda done: heard(file.name, done, size)))
     kinds = {"heads": bool(config.text_tower), "towers": bool(config.image_tower.folder)}
-    for folder in (path for kind, used in kinds.items() if used for path in (_home.home() / kind).glob("*")):
-        for name, problem in (sealed_problems(folder, _home.memory(), heard) or {}).items():
+    for folder in (path for kind, used in kinds.items() if used for path in (home() / kind).glob("*")):
+        for name, problem in (sealed_problems(folder, home() / MEMORY, heard) or {}).items():
             yield FileCheck(folder / name, problem)
 
 
@@ -98,7 +98,7 @@ def check_own_files(release: Release) -> None:
         MissingFileError: A file is missing or has changed.
     """
     problems = [
-        problem for problem in (sealed_problems(release.directory, _home.memory()) or {}).values() if problem
+        problem for problem in (sealed_problems(release.directory, home() / MEMORY) or {}).values() if problem
     ]
     if problems:
         source = "install whyhere again" if release.is_built_in else "copy the release again"

@@ -6,7 +6,6 @@ Shapes are in canvas units, x to the right and y downwards. Colours are `#rrggbb
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from html import escape
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from whyhere._printable import printable
+from whyhere._text import printable, to_ascii
 from whyhere.picture import Picture
 
 if TYPE_CHECKING:
@@ -285,8 +284,7 @@ def _paint_label(image: Image.Image, label: Label, scale: float) -> None:
     font = ImageFont.load_default(label.size * scale)
     anchor = {"start": "ls", "middle": "ms", "end": "rs"}[label.anchor]
     # Pillow's own font has no accents: Medellin for Medellín.
-    decomposed = unicodedata.normalize("NFKD", printable(label.text))
-    text = "".join(c for c in decomposed if not unicodedata.combining(c)).encode("ascii", "replace").decode()
+    text = to_ascii(printable(label.text))
     x, y = label.x * scale, label.y * scale
     if not label.upwards:
         ImageDraw.Draw(image).text((x, y), text, label.colour, font=font, anchor=anchor)

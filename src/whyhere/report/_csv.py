@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from whyhere._csv_cells import csv_rows, guarded
+from whyhere._text import csv_rows, guarded
 from whyhere.prediction import Prediction
 from whyhere.report._rows import answer_fields
 from whyhere.report._text import map_link, printable

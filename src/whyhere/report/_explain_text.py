@@ -9,6 +9,7 @@ import io
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 
+from whyhere._text import to_ascii
 from whyhere.explain import Contrast, Explanation, Intervention, PlaceParts
 from whyhere.prediction import UNCONFIRMED, Answer, Assumptions
 from whyhere.report._explain_words import (
@@ -29,7 +30,7 @@ from whyhere.report._explain_words import (
     strength_text,
 )
 from whyhere.report._reasons import absent_text, cautions, unconfirmed_text
-from whyhere.report._table import _ASCII, _UNICODE, _ascii, _cells, _Table
+from whyhere.report._table import _ASCII, _UNICODE, _cells, _Table
 from whyhere.report._text import (
     HYPOTHESIS,
     PLACE_NAMES,
@@ -77,7 +78,7 @@ def stream_text(
         _environ={},
     )
     _Page(console, look=_ASCII if ascii_only else _UNICODE, concepts=concepts).explanation(explanation)
-    yield _ascii(buffer.getvalue()) if ascii_only else buffer.getvalue()
+    yield to_ascii(buffer.getvalue()) if ascii_only else buffer.getvalue()
 
 
 class _Page(_Table):

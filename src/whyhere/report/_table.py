@@ -12,6 +12,7 @@ from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from whyhere._text import to_ascii
 from whyhere.prediction import UNCONFIRMED, Answer, Assumptions, ConceptContribution, Prediction
 from whyhere.report._reasons import absent_text, cautions, shared_concepts, unconfirmed_text
 from whyhere.report._text import (
@@ -95,7 +96,7 @@ def stream_table(
         text = buffer.getvalue()
         buffer.seek(0)
         buffer.truncate()
-        return _ascii(text) if ascii_only else text
+        return to_ascii(text) if ascii_only else text
 
     several = starred = False
     for prediction in predictions:
@@ -286,12 +287,3 @@ def _cells(text: str) -> int:
     from rich.cells import cell_len
 
     return cell_len(text)
-
-
-def _ascii(text: str) -> str:
-    """Return `text` in ASCII: letters without their accents, anything else as a question mark."""
-    import unicodedata
-
-    plain = unicodedata.normalize("NFKD", text)
-    kept = (character for character in plain if not unicodedata.combining(character))
-    return "".join(kept).encode("ascii", "replace").decode("ascii")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from whyhere._printable import SURROGATE as SURROGATE
-from whyhere._printable import escaped as escaped
-from whyhere._printable import printable as printable
+from whyhere._text import SURROGATE as SURROGATE
+from whyhere._text import escaped as escaped
+from whyhere._text import printable as printable
 from whyhere.geo import PlaceName, great_circle_km
 from whyhere.prediction import Answer, Assumptions, ConceptContribution, Prediction
 

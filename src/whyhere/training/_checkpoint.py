@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from whyhere._io import write_atomically
 from whyhere.errors import MissingFileError
-from whyhere.training._features import write_atomically
 
 
 @dataclass(slots=True)

@@ -11,13 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from whyhere._checksums import seal
+from whyhere._io import seal, write_atomically
 from whyhere.alignment import ConceptAlignment
 from whyhere.concepts import ConceptLabel
 from whyhere.releases import Release, ReleaseConfig
 from whyhere.training._check import HeldOutCheck, ranking_section
 from whyhere.training._config import TrainConfig
-from whyhere.training._features import write_atomically
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
+from whyhere._io import write_atomically
 from whyhere.encoders import ImageTower
 from whyhere.errors import MissingFileError, PhotoError, UsageError
 from whyhere.images import PreprocessSpec, open_photo, preprocess
@@ -136,13 +136,3 @@ def features_from_file(path: str | Path, *, rows: int) -> NDArray[np.float32]:
             f"not {array.dtype} {array.shape}"
         )
     return array
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file so that a kill leaves the old one or the new one, never a part."""
-    new = path.with_name(f".{path.name}.{os.getpid()}.new")
-    with new.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)

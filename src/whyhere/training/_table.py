@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from whyhere._plain_file import plain
+from whyhere._io import plain
 from whyhere.errors import MissingFileError, UsageError
 
 FILE_COLUMNS = ("file", "filename", "file_name", "img_file", "img_id", "image", "photo", "path", "id", "key")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from whyhere._checksums import seal
+from whyhere._io import seal, write_atomically
 from whyhere.alignment import PhotoCodeAlignment
 from whyhere.concepts import ConceptLabel, LandmarkLabel, load_bank, load_directions
 from whyhere.errors import UsageError
@@ -35,7 +35,7 @@ from whyhere.training._base_calibration import (
     threshold_to_abstain,
 )
 from whyhere.training._export import json_bytes
-from whyhere.training._features import features_from_file, write_atomically
+from whyhere.training._features import features_from_file
 from whyhere.training._inputs import Progress
 
 CALIBRATED_ON = 400

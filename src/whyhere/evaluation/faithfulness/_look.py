@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from whyhere._io import write_atomically
 from whyhere.images import open_photo
 
 Floats = NDArray[np.float32]
@@ -53,10 +54,9 @@ class CachedLook:
             return kept
         found = self._see(image)
         self._folder.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(f".{os.getpid()}.tmp")
-        with temporary.open("wb") as file:
-            np.save(file, found)
-        temporary.replace(path)
+        data = io.BytesIO()
+        np.save(data, found)
+        write_atomically(path, data.getvalue())
         return found
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from whyhere._printable import markdown_cell
+from whyhere._text import markdown_cell
 from whyhere.evaluation import Interval
 from whyhere.evaluation.faithfulness._scorecard import Cell, Figure, Line, Scorecard, Table
 

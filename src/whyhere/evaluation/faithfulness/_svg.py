@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-from whyhere._printable import printable
+from whyhere._text import printable
 from whyhere.evaluation import Interval
 
 BLUE, GREY, RED, GRID = "#0b62a4", "#888", "#d00", "#ddd"

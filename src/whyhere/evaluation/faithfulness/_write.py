@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from whyhere._csv_cells import csv_rows
+from whyhere._text import csv_rows
 from whyhere.errors import UsageError
 from whyhere.evaluation.faithfulness._markdown import markdown
 from whyhere.evaluation.faithfulness._pictures import Embeddings

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from whyhere._printable import markdown_cell
+from whyhere._text import markdown_cell
 from whyhere.evaluation import Interval
 from whyhere.evaluation.probing._features import CONCEPTS, CONTROLS, EMBEDDING, ConceptSpace
 from whyhere.evaluation.probing._run import Kept, Score, Settings

@@ -1,18 +1,23 @@
-"""Text that came from outside, made safe to show: the one escaping of whyhere.
+"""Text: what came from outside made safe to show, and words compared as people compare them.
 
-File names, releases, regions and tables may hold newlines, terminal escapes, right-to-left overrides or bytes
-that are not UTF-8. `printable` makes one line of such a text, `markdown_cell` a cell of a table;
-`without_controls` cleans whole output on its way out.
+File names, releases, regions and tables may hold newlines, terminal escapes, right-to-left overrides,
+formulas or bytes that are not UTF-8. `printable` makes one line of such a text, `markdown_cell` a cell of a
+table and `csv_rows` a table for spreadsheets; `without_controls` cleans whole output on its way out.
 """
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 import unicodedata
+from collections.abc import Iterable
+from typing import Any
 
 SURROGATE = re.compile("[\ud800-\udfff]")
 """Half a pair of surrogates: a byte of a file name that is not UTF-8, or damage."""
 
+_FORMULA_STARTS = frozenset("=+-@'")
 _SHORT_ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 # Bidirectional controls can make a name read as another one; U+FEFF is invisible.
 _DECEPTIVE = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff"
@@ -81,3 +86,56 @@ def _visible(character: str) -> str:
     code = ord(character)
     noncharacter = code & 0xFFFE == 0xFFFE or 0xFDD0 <= code <= 0xFDEF
     return escaped(character) if noncharacter else character
+
+
+def csv_rows(rows: Iterable[Iterable[Any]]) -> str:
+    """Return rows as CSV with newlines only at the ends of lines; None is empty, and text runs nothing."""
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="\n").writerows([guarded(cell) for cell in row] for row in rows)
+    return buffer.getvalue().encode("utf-8", "backslashreplace").decode()  # half a surrogate pair, from JSON
+
+
+def guarded(value: Any) -> Any:  # noqa: ANN401 - whatever a row holds
+    """Return a cell that no spreadsheet takes for a formula.
+
+    Spreadsheets run text that begins like a formula; an apostrophe makes them show it (OWASP, "CSV
+    injection"). Numbers keep their minus sign: they are no text.
+
+    Example:
+        >>> guarded("=cmd|x"), guarded(-1.5), guarded("photo.jpg")
+        ("'=cmd|x", -1.5, 'photo.jpg')
+    """
+    if value is None:
+        return ""
+    if isinstance(value, str) and value.lstrip()[:1] in _FORMULA_STARTS:
+        return f"'{value}"
+    return value
+
+
+def without_accents(text: str) -> str:
+    """Return `text` decomposed and without combining marks: Medellin for Medellín."""
+    if text.isascii():
+        return text
+    return "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
+
+
+def to_ascii(text: str) -> str:
+    """Return `text` in ASCII: letters without their accents, anything else as a question mark."""
+    return without_accents(text).encode("ascii", "replace").decode()
+
+
+def folded(text: str) -> str:
+    """Return a name as it is looked up: case, accents, underscores and punctuation folded away.
+
+    Example:
+        >>> folded("Saint-Étienne_du Rouvray")
+        'saint etienne du rouvray'
+    """
+    if text.isascii() and text.isalpha():  # most names; folding a hundred thousand must not take a second
+        return text.lower()
+    return " ".join(re.sub(r"[\W_]+", " ", without_accents(text).casefold()).split())
+
+
+def name_key(name: str) -> str:
+    """Return a name without case, spaces, underscores and hyphens: `palm_tree` is `Palm tree`."""
+    return re.sub(r"[\s_-]+", "", name).casefold()

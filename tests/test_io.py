@@ -8,21 +8,21 @@ import time
 
 import pytest
 
-from whyhere import _checksums
-from whyhere._checksums import file_problem, known_sha256, seal, sealed_problems
+from whyhere import _io
+from whyhere._io import file_problem, known_sha256, seal, sealed_problems
 
 
 @pytest.fixture
 def reads(monkeypatch):
     """Names of the files that were read in full."""
     seen = []
-    real = _checksums.sha256_of
+    real = _io.sha256_of
 
     def note(path, *told):
         seen.append(path.name)
         return real(path, *told)
 
-    monkeypatch.setattr(_checksums, "sha256_of", note)
+    monkeypatch.setattr(_io, "sha256_of", note)
     return seen
 
 
@@ -64,7 +64,7 @@ def test_memory_never_condemns(file, tmp_path):
     known_sha256(file, memory)
     entries = json.loads(memory.read_text())["files"]
     entries[str(file)][-1] = "0" * 64
-    memory.write_text(json.dumps({"check": _checksums._check(entries), "files": entries}))
+    memory.write_text(json.dumps({"check": _io._check(entries), "files": entries}))
     assert file_problem(file, {"size": 1000, "sha256": digest(b"a" * 1000)}, memory) is None
 
 
