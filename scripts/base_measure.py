@@ -22,11 +22,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whyhere.alignment import PhotoCodeAlignment, sparse_codes
-from whyhere.evaluation import Protocol, assign_folds, bootstrap_interval, near_duplicates, read_protocol
+from whyhere.evaluation import Protocol, assign_folds, near_duplicates, read_protocol
 from whyhere.evaluation.faithfulness._calibration_line import region
 from whyhere.gallery import Gallery
 from whyhere.geo import EARTH_RADIUS_KM, great_circle_km, unit_vectors
 from whyhere.releases import resolve
+from whyhere.stats import bootstrap_interval
 from whyhere.training import BaseRecipe
 from whyhere.training._base import (
     BasePhotos,

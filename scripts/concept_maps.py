@@ -35,9 +35,9 @@ from whyhere.references import (
     cell_table,
     forest_by_state,
     reference_for,
-    weighted_auroc,
 )
 from whyhere.releases import prepare_heads, resolve
+from whyhere.stats import weighted_auroc
 from whyhere.training import Grounding
 
 RANDOM_DIRECTIONS = 200

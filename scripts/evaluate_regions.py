@@ -22,13 +22,13 @@ from numpy.typing import ArrayLike
 from whyhere._assembly import assemble
 from whyhere.alignment import ImageCode
 from whyhere.encoders._tracing import TracingTower
-from whyhere.evaluation import bootstrap_interval
 from whyhere.explain._deletion import concept_score, deletion_insertion
 from whyhere.explain._regions import photo_regions
 from whyhere.images import open_photo
 from whyhere.locator import Locator
 from whyhere.prediction import Prediction
 from whyhere.releases import asset_path, resolve
+from whyhere.stats import bootstrap_interval
 
 CHOSEN_ON = 3  # every third photo, in the order of their names, served to choose the method
 CONTROLS = {

@@ -25,8 +25,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whyhere.concepts._words import tokens_of
-from whyhere.evaluation._resampling import interval, resample
 from whyhere.prediction import Answer
+from whyhere.stats import interval, resample
 
 WORDS = Path(__file__).with_name("reader_titles.json")
 FIRST = (3, 5)

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from whyhere.concepts._build import activation_vectors
-from whyhere.concepts._separation import auroc_interval, pair_separation
+from whyhere.concepts._separation import pair_separation
+from whyhere.stats import auroc_interval
 
 
 def brute_force(features, shows, judged, *, ridge):
@@ -71,12 +72,12 @@ def test_photos_that_are_all_alike_are_a_coin_toss():
 @settings(max_examples=60)
 @given(auroc=st.floats(0, 1), positives=st.integers(1, 60), negatives=st.integers(1, 60))
 def test_the_interval_holds_the_value_and_shrinks_with_more_photos(auroc, positives, negatives):
-    low, high = auroc_interval(auroc, positives, negatives)
-    assert 0 <= low <= auroc <= high <= 1
+    found = auroc_interval(auroc, positives, negatives)
+    assert 0 <= found.low <= auroc <= found.high <= 1
     narrow = auroc_interval(auroc, positives * 4, negatives * 4)
-    assert narrow[1] - narrow[0] <= high - low + 1e-9
+    assert narrow.high - narrow.low <= found.high - found.low + 1e-9
     mirrored = auroc_interval(1 - auroc, positives, negatives)
-    assert mirrored == pytest.approx((1 - high, 1 - low), abs=1e-6)
+    assert (mirrored.low, mirrored.high) == pytest.approx((1 - found.high, 1 - found.low), abs=1e-6)
 
 
 def test_the_interval_covers_the_truth():
@@ -87,6 +88,6 @@ def test_the_interval_covers_the_truth():
     held = []
     for _ in range(600):
         a, b = rng.normal(size=8) + shift, rng.normal(size=8)
-        low, high = auroc_interval(float(np.mean(a[:, None] > b)), 8, 8)
-        held.append(low <= true <= high)
+        found = auroc_interval(float(np.mean(a[:, None] > b)), 8, 8)
+        held.append(found.low <= true <= found.high)
     assert 0.92 < np.mean(held) < 0.99

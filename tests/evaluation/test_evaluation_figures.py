@@ -18,7 +18,6 @@ from whyhere.evaluation import (
     SystemPrediction,
     accuracy_figures,
     accuracy_table,
-    bootstrap_interval,
     compare,
     geoscore,
     leaked_queries,
@@ -28,8 +27,7 @@ from whyhere.evaluation import (
     score,
     to_markdown,
 )
-from whyhere.evaluation import _accuracy as accuracy_module
-from whyhere.evaluation._resampling import interval, resample, resamples_for
+from whyhere.stats import bootstrap_interval, interval, resample, resamples_for
 
 KM_PER_DEGREE = math.pi * 6371.0088 / 180
 
@@ -121,10 +119,9 @@ def test_blocks_do_not_change_what_is_drawn(monkeypatch):
     whole = resample(50, [(values, np.ones(50))], [values], resamples=200)
     table = accuracy_table(values)
     for size in (1, 777):
-        monkeypatch.setattr("whyhere.evaluation._resampling._BLOCK", size * 50)
+        monkeypatch.setattr("whyhere.stats._BLOCK", size * 50)
         blocks = resample(50, [(values, np.ones(50))], [values], resamples=200)
         assert all(np.allclose(a, b, rtol=1e-12) for a, b in zip(whole, blocks, strict=True))
-        monkeypatch.setattr(accuracy_module, "_BLOCK", size * 50 + 3)
         assert accuracy_table(values) == table
 
 

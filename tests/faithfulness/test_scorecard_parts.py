@@ -25,14 +25,15 @@ from whyhere.evaluation.faithfulness import (
     trained_on,
     with_bank,
 )
-from whyhere.evaluation.faithfulness._bootstrap import counts_interval, mean_interval, mean_of_means, nan_mean
 from whyhere.evaluation.faithfulness._calibration_line import region
 from whyhere.evaluation.faithfulness._derange import derangements
+from whyhere.evaluation.faithfulness._intervention_line import mean_of_means
 from whyhere.evaluation.faithfulness._pictures import principal_axes
-from whyhere.evaluation.faithfulness._references import mean_ranks, unit_values
+from whyhere.evaluation.faithfulness._references import unit_values
 from whyhere.evaluation.faithfulness._ridge_probe import _predictions, probe_r2
 from whyhere.evaluation.faithfulness._scoring import CodeScorer, best_by_concepts, concept_table
 from whyhere.evaluation.faithfulness._stability_line import CHANGES, overlap, rank_correlation
+from whyhere.stats import counts_interval, mean_interval, mean_ranks, nan_mean
 
 P, D = 24, 40
 

@@ -14,7 +14,6 @@ import pytest
 from faithful_world import lookup, world
 
 from whyhere.errors import UsageError
-from whyhere.evaluation import Interval
 from whyhere.evaluation.faithfulness import (
     Embeddings,
     Figure,
@@ -28,6 +27,7 @@ from whyhere.evaluation.faithfulness import (
     run_scorecard,
     write_scorecard,
 )
+from whyhere.stats import Interval
 
 GOLDEN = Path(__file__).parent / "golden" / "scorecard.md"
 FEW = Settings(draws=2, resamples=100, stability_photos=4, region_photos=3, support=2)

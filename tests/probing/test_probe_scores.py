@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from whyhere.evaluation import Interval
 from whyhere.evaluation.probing import Kept
 from whyhere.evaluation.probing._report import sentence
 from whyhere.evaluation.probing._scores import Resampling, Sampled, score, share
+from whyhere.stats import Interval
 
 metrics = pytest.importorskip("sklearn.metrics")
 

@@ -13,17 +13,10 @@ from hypothesis import strategies as st
 from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
-from whyhere._ranks import mean_ranks
 from whyhere.evaluation.probing import land_points
 from whyhere.geo import cells_of
-from whyhere.references import (
-    agreement,
-    cell_table,
-    forest_by_state,
-    reference_for,
-    weighted_auroc,
-    weighted_spearman,
-)
+from whyhere.references import agreement, cell_table, forest_by_state, reference_for
+from whyhere.stats import mean_ranks, weighted_auroc, weighted_spearman
 
 
 @pytest.fixture(scope="module")

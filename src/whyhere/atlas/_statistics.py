@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from whyhere._ranks import auroc, mean_ranks
 from whyhere.ranking import CellIndex
+from whyhere.stats import auroc, mean_ranks
 
 Array = NDArray[np.float64]
 

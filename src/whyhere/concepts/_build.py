@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from whyhere.concepts._bank import Concept, ConceptBank
 from whyhere.concepts._bridge import unit_rows
 from whyhere.concepts._directions import ConceptDirection, Directions
+from whyhere.stats import dual_ridge
 
 Array = NDArray[np.float64]
 
@@ -79,10 +80,7 @@ class BuildRule:
 
 def activation_vectors(features: Array, targets: Array, *, ridge: float) -> Array:
     """Return ridge directions [d, m] from centred unit embeddings [n, d] to centred targets [n, m]."""
-    gram = features @ features.T
-    strength = ridge * np.trace(gram) / len(gram)
-    vectors: Array = features.T @ np.linalg.solve(gram + strength * np.eye(len(gram)), targets)
-    return vectors
+    return dual_ridge(features, targets, ridge, relative=True)
 
 
 def held_out_predictions(features: Array, targets: Array, *, rule: BuildRule) -> Array:

@@ -4,8 +4,7 @@ Every pair of an example and another photo is held out in turn, and the directio
 which of the two shows the concept (leave-pair-out, Airola et al. 2009, MLR 8): unlike pooled leave-one-out
 predictions, whose offsets shift with the class of the photo left out, this has no bias on small samples. The
 fits are never repeated: for ridge regression with an intercept the held-out residuals follow from the hat
-matrix. The interval is Newcombe's (2006, Stat. Med. 25, method 5), which keeps its width where a handful of
-photos is told apart without a mistake.
+matrix.
 """
 
 from __future__ import annotations
@@ -15,8 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from whyhere.stats import auroc_interval
+
 Array = NDArray[np.float64]
-_Z = 1.959964  # 95 %
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,33 +60,5 @@ def pair_separation(
     guess_j = 0 - (a * residual[j] - b * residual[i]) / determinant
     gap = guess_i - guess_j
     auroc = float(np.mean(np.where(np.abs(gap) < 1e-12, 0.5, gap > 0)))
-    return Separation(auroc, *auroc_interval(auroc, i.size, j.size))
-
-
-def auroc_interval(auroc: float, positives: int, negatives: int) -> tuple[float, float]:
-    """Return Newcombe's 95 % interval of an AUROC: all values from which it is not surprising.
-
-    Args:
-        auroc: The AUROC.
-        positives: How many photos show the thing.
-        negatives: How many do not.
-    """
-    half = (positives + negatives) / 2 - 1
-
-    def reach(value: float) -> float:
-        """Return 1.96 standard errors at a true AUROC (Hanley and McNeil 1982, sizes averaged)."""
-        spread = 1 + half * ((1 - value) / (2 - value) + value / (1 + value))
-        return _Z * float(np.sqrt(value * (1 - value) * spread / (positives * negatives)))
-
-    def edge(outside: float) -> float:
-        """Bisect between a value that is too far off, or the limit, and the AUROC itself."""
-        far, near = outside, auroc
-        for _ in range(60):
-            middle = (far + near) / 2
-            if abs(middle - auroc) > reach(middle):
-                far = middle
-            else:
-                near = middle
-        return near
-
-    return edge(0.0), edge(1.0)
+    found = auroc_interval(auroc, i.size, j.size)
+    return Separation(found.value, found.low, found.high)

@@ -5,7 +5,7 @@ A benchmark is a table of photos with true positions (`read_benchmark`); predict
 `compare` tells two of them apart.
 """
 
-from whyhere.evaluation._accuracy import THRESHOLDS_KM, Interval, accuracy_table, bootstrap_interval
+from whyhere.evaluation._accuracy import THRESHOLDS_KM, accuracy_table
 from whyhere.evaluation._apart import (
     features_of_photos,
     held_out_description,
@@ -62,7 +62,6 @@ __all__ = [
     "Group",
     "Guess",
     "HeldOut",
-    "Interval",
     "KindFigures",
     "Leakage",
     "Ledger",
@@ -80,7 +79,6 @@ __all__ = [
     "asked_about",
     "assign_folds",
     "bias_map",
-    "bootstrap_interval",
     "check_folds",
     "compare",
     "error_chart",

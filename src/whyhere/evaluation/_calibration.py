@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from whyhere.evaluation._accuracy import Interval
-from whyhere.evaluation._resampling import interval, resample
+from whyhere.stats import Interval, interval, resample
 
 BINS = 10
 COVERAGES = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1)
@@ -135,7 +134,13 @@ class Calibration:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain dictionaries."""
-        return asdict(self)
+        value = asdict(self)
+        if self.reliability:
+            value["reliability"] |= {
+                name: getattr(self.reliability, name).to_dict()
+                for name in ("probability", "right", "ece", "brier")
+            }
+        return value
 
 
 def reliability(probability: Array, right: NDArray[np.bool_], *, seed: int = 0) -> Reliability:

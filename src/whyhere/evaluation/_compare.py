@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whyhere.errors import UsageError
-from whyhere.evaluation._accuracy import THRESHOLDS_KM, Interval
+from whyhere.evaluation._accuracy import THRESHOLDS_KM
 from whyhere.evaluation._evaluation import Evaluation, PhotoScore, finite
 from whyhere.evaluation._kinds import kind_groups
 from whyhere.evaluation._protocol import Protocol
-from whyhere.evaluation._resampling import interval, resample, resamples_for
 from whyhere.evaluation._score import geoscore
+from whyhere.stats import Interval, interval, resample, resamples_for
 
 EQUAL_KM = 1e-6
 """Errors that differ by less are the same answer."""

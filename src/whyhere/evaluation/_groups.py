@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from whyhere.evaluation._accuracy import THRESHOLDS_KM, Interval
-from whyhere.evaluation._resampling import interval, resample
+from whyhere.evaluation._accuracy import THRESHOLDS_KM
 from whyhere.geo import countries
+from whyhere.stats import Interval, interval, resample
 
 SEA = "open sea"
 

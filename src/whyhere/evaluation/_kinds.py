@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from whyhere.evaluation._accuracy import Interval
 from whyhere.evaluation._benchmark import Benchmark
 from whyhere.evaluation._protocol import Protocol
+from whyhere.stats import Interval
 
 STREET, REST = "street level", "not street level"
 _UNKNOWN = "kind not stated"

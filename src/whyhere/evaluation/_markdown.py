@@ -8,12 +8,13 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from whyhere.evaluation._accuracy import THRESHOLDS_KM, Interval
+from whyhere.evaluation._accuracy import THRESHOLDS_KM
 from whyhere.evaluation._calibration import Calibration
 from whyhere.evaluation._compare import Comparison
 from whyhere.evaluation._evaluation import Evaluation
 from whyhere.evaluation._groups import Group
 from whyhere.images import display_name
+from whyhere.stats import Interval
 
 COUNTRY_ROWS = 30
 LINES_SHOWN = 12

@@ -23,9 +23,10 @@ from whyhere.explain._intervene import Change, Intervened, Plan, intervene, plan
 from whyhere.explain._meaning import concept_meanings
 from whyhere.explain._region_picture import draw_regions, region_pictures, regions_png
 from whyhere.explain._regions import RegionMap, photo_regions, region_maps
-from whyhere.explain._shift import best_points, surroundings, total_variation
+from whyhere.explain._shift import best_points, surroundings
 from whyhere.explain._where import Where, parse_where
 from whyhere.picture import Picture
+from whyhere.stats import total_variation
 
 __all__ = [
     "Change",

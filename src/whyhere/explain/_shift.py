@@ -9,17 +9,6 @@ from whyhere.geo import vector_distance_km
 from whyhere.ranking import CellIndex
 
 
-def total_variation(p: NDArray[np.float64], q: NDArray[np.float64]) -> float:
-    """Return half the sum of absolute differences of two distributions over the same cells, 0 to 1.
-
-    It is the largest difference between the probabilities that the two give to any one area.
-
-    >>> total_variation(np.array([0.5, 0.5, 0.0]), np.array([0.5, 0.0, 0.5]))
-    0.5
-    """
-    return float(np.abs(p - q).sum() / 2)
-
-
 def best_points(
     scores: NDArray[np.float32], index: CellIndex, *, allowed: NDArray[np.bool_] | None = None
 ) -> NDArray[np.intp]:

@@ -12,8 +12,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from whyhere._ranks import mean_ranks
 from whyhere.errors import UsageError
+from whyhere.stats import mean_ranks
 
 HINT_STRENGTH = 10.0
 """Largest factor by which a hint changes the odds between two places, unless asked otherwise."""

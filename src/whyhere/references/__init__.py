@@ -17,8 +17,6 @@ from whyhere.references._agreement import (
     agreement,
     cell_table,
     forest_by_state,
-    weighted_auroc,
-    weighted_spearman,
 )
 from whyhere.references._layers import LAYERS, country_sets, koppen_classes
 from whyhere.references._reference import Reference, reference_for, references
@@ -38,6 +36,4 @@ __all__ = [
     "koppen_classes",
     "reference_for",
     "references",
-    "weighted_auroc",
-    "weighted_spearman",
 ]

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from whyhere._ranks import mean_ranks
 from whyhere._record import Record
 from whyhere.geo import cell_centre, cells_of, place_names
 from whyhere.references._layers import Floats, codes_at, rows
 from whyhere.references._reference import Directness, Kind, Reference
+from whyhere.stats import interval, spearman, times_drawn, weighted_auroc, weighted_spearman
 
 CELL_RESOLUTION = 3
 """H3 resolution of the cells: 12,400 km2, about 110 km across."""
@@ -169,94 +169,30 @@ def agreement(
     count = int(block.max()) + 1
     if count < LEAST_BLOCKS:
         return None
-    rng = np.random.default_rng(seed)
-    drawn = rng.multinomial(count, np.full(count, 1.0 / count), size=draws).astype(np.float64)
+    drawn = times_drawn(count, draws, np.random.default_rng(seed))
     aurocs, spearmans = [], []
     for start in range(0, draws, _DRAWS_AT_ONCE):
         weights = drawn[start : start + _DRAWS_AT_ONCE][:, block]
         aurocs.append(weighted_auroc(value, present, weights))
         spearmans.append(weighted_spearman(value, truth, weights))
     once = np.ones((1, len(value)))
-    auroc_low, auroc_high = _interval(np.concatenate(aurocs))
-    spearman_low, spearman_high = _interval(np.concatenate(spearmans))
+    area = interval(float(weighted_auroc(value, present, once)[0]), np.concatenate(aurocs))
+    rank = interval(float(weighted_spearman(value, truth, once)[0]), np.concatenate(spearmans))
     return Agreement(
         concept_id=reference.concept_id,
         reference=reference.described,
         kind=reference.kind,
         directness=reference.directness,
-        auroc=float(weighted_auroc(value, present, once)[0]),
-        auroc_low=auroc_low,
-        auroc_high=auroc_high,
-        spearman=float(weighted_spearman(value, truth, once)[0]),
-        spearman_low=spearman_low,
-        spearman_high=spearman_high,
+        auroc=area.value,
+        auroc_low=area.low,
+        auroc_high=area.high,
+        spearman=rank.value,
+        spearman_low=rank.low,
+        spearman_high=rank.high,
         cells=len(value),
         present_cells=int(present.sum()),
         blocks=count,
     )
-
-
-def _interval(found: Floats) -> tuple[float, float]:
-    """Return the middle 95 % of draws; one without a cell on either side says nothing."""
-    low, high = np.nanquantile(found, [0.025, 0.975])
-    return float(low), float(high)
-
-
-def weighted_auroc(scores: Floats, present: NDArray[np.bool_], weights: Floats) -> Floats:
-    """Compute the area under the ROC curve with weights; ties count half.
-
-    Args:
-        scores: Shape (m,).
-        present: Which are positive, shape (m,).
-        weights: One row per resample, shape (d, m).
-
-    Returns:
-        Shape (d,); NaN where all weight lies on one side.
-    """
-    order, starts, _ = _ties(scores)
-    sorted_weights, sorted_present = weights[:, order], present[order]
-    positive = np.add.reduceat(sorted_weights * sorted_present, starts, axis=1)
-    negative = np.add.reduceat(sorted_weights * ~sorted_present, starts, axis=1)
-    below = np.cumsum(negative, axis=1) - negative / 2
-    pairs = positive.sum(axis=1) * negative.sum(axis=1)
-    won = (positive * below).sum(axis=1)
-    return np.where(pairs > 0, won / np.where(pairs > 0, pairs, 1.0), np.nan)
-
-
-def weighted_spearman(a: Floats, b: Floats, weights: Floats) -> Floats:
-    """Compute Spearman's rank correlation with weights; ties share their mean rank.
-
-    Args:
-        a: Shape (m,).
-        b: Shape (m,).
-        weights: One row per resample, shape (d, m).
-
-    Returns:
-        Shape (d,); NaN where one side has a single value.
-    """
-    x, y = _weighted_ranks(a, weights), _weighted_ranks(b, weights)
-    total = weights.sum(axis=1, keepdims=True)
-    x -= (weights * x).sum(axis=1, keepdims=True) / total
-    y -= (weights * y).sum(axis=1, keepdims=True) / total
-    shared = (weights * x * y).sum(axis=1)
-    square = (weights * x * x).sum(axis=1) * (weights * y * y).sum(axis=1)
-    return np.where(square > 0, shared / np.sqrt(np.where(square > 0, square, 1.0)), np.nan)
-
-
-def _weighted_ranks(values: Floats, weights: Floats) -> Floats:
-    """Return mean ranks less one half, of each value among the weighted ones, shape (d, m)."""
-    order, starts, group = _ties(values)
-    tied = np.add.reduceat(weights[:, order], starts, axis=1)
-    middle: Floats = (np.cumsum(tied, axis=1) - tied / 2)[:, group]
-    return middle
-
-
-def _ties(values: Floats) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Return the rising order, where each run of equal values starts in it, and the run of each value."""
-    _, first, group = np.unique(values, return_index=True, return_inverse=True)
-    order = np.argsort(values, kind="stable")
-    counts = np.bincount(group.ravel(), minlength=len(first))
-    return order, np.cumsum(counts) - counts, group.ravel()
 
 
 class StateAgreement(Record, frozen=True):
@@ -311,11 +247,12 @@ def forest_by_state(
     percent, mean = np.array([[row[1], row[2]] for row in table]).T
     rng = np.random.default_rng(seed)
     picks = rng.integers(len(table), size=(draws, len(table)))
-    low, high = _interval(np.array([np.corrcoef(percent[pick], mean[pick])[0, 1] for pick in picks]))
+    draws_found = np.array([np.corrcoef(percent[pick], mean[pick])[0, 1] for pick in picks])
+    pearson = interval(float(np.corrcoef(percent, mean)[0, 1]), draws_found)
     return StateAgreement(
-        pearson=float(np.corrcoef(percent, mean)[0, 1]),
-        pearson_low=low,
-        pearson_high=high,
-        spearman=float(np.corrcoef(mean_ranks(percent), mean_ranks(mean))[0, 1]),
+        pearson=pearson.value,
+        pearson_low=pearson.low,
+        pearson_high=pearson.high,
+        spearman=spearman(percent, mean),
         states=tuple(table),
     )

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from whyhere._ranks import auroc
 from whyhere.alignment import ConceptAlignment
 from whyhere.geo import EARTH_RADIUS_KM, basemap, countries, country_codes, great_circle_km, unit_vectors
+from whyhere.stats import auroc
 from whyhere.training._batches import Examples
 
 Doubles = NDArray[np.float64]

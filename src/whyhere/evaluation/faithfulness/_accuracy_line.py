@@ -14,14 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whyhere.alignment import Alignment, ImageCode
-from whyhere.evaluation import Interval, geoscore
+from whyhere.evaluation import geoscore
 from whyhere.evaluation.faithfulness._banks import NeedsTraining, random_alignments
-from whyhere.evaluation.faithfulness._bootstrap import mean_interval, median_interval
 from whyhere.evaluation.faithfulness._grounded import dealt_maps
 from whyhere.evaluation.faithfulness._scorecard import Cell, Figure, Line, Table, Verdict
 from whyhere.evaluation.faithfulness._scoring import best_by_concepts
 from whyhere.evaluation.faithfulness._study import Doubles, Floats, Settings, Study
 from whyhere.geo import great_circle_km
+from whyhere.stats import Interval, mean_interval, median_interval
 
 STEPS = (1, 5, 10, 20)
 """Numbers of concepts that are kept; "all" comes on top."""

@@ -6,13 +6,13 @@ from collections.abc import Callable
 
 import numpy as np
 
-from whyhere.evaluation import Interval, Reliability, RiskCoverage, reliability, risk_coverage
-from whyhere.evaluation.faithfulness._bootstrap import mean_interval, median_interval
+from whyhere.evaluation import Reliability, RiskCoverage, reliability, risk_coverage
 from whyhere.evaluation.faithfulness._scorecard import Cell, Figure, Line, Table, Verdict
 from whyhere.evaluation.faithfulness._scoring import probabilities
 from whyhere.evaluation.faithfulness._study import Doubles, Settings, Study
 from whyhere.geo import cells_of, great_circle_km, unit_vectors
 from whyhere.ranking import rank_places
+from whyhere.stats import Interval, mean_interval, median_interval
 
 MASSES = (0.5, 0.9)
 _TITLE = "Calibration"

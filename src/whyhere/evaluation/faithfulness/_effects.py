@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from whyhere.evaluation.faithfulness._bootstrap import nan_mean
 from whyhere.evaluation.faithfulness._grounded import HALVES, Regrounded
 from whyhere.evaluation.faithfulness._references import CellReferences
 from whyhere.evaluation.faithfulness._scoring import CodeScorer, concept_table, probabilities
 from whyhere.evaluation.faithfulness._study import Doubles, Floats, Settings, Study, active
+from whyhere.stats import nan_mean
 
 CONTROLS = 3
 """Other concepts of about equal strength that the same amount is taken from, one after the other."""

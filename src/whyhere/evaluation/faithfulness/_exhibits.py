@@ -6,10 +6,10 @@ from itertools import pairwise
 
 import numpy as np
 
-from whyhere.evaluation import bootstrap_interval
 from whyhere.evaluation.faithfulness._accuracy_line import best_of_scores, errors_of
 from whyhere.evaluation.faithfulness._scorecard import Cell, Table
 from whyhere.evaluation.faithfulness._study import Doubles, Settings, Study, active
+from whyhere.stats import bootstrap_interval
 
 BANDS_KM = (0.0, 25.0, 200.0, 750.0, 2500.0, float("inf"))
 """The paper's bands end at 750 km; errors beyond are where an explanation matters most."""

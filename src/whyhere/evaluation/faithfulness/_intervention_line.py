@@ -14,14 +14,13 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from whyhere.evaluation import Interval
-from whyhere.evaluation.faithfulness._bootstrap import counts_interval, mean_interval, mean_of_means
 from whyhere.evaluation.faithfulness._derange import derangements
 from whyhere.evaluation.faithfulness._effects import CONTROLS, Effects, measure, measure_held_out
 from whyhere.evaluation.faithfulness._grounded import Regrounded
 from whyhere.evaluation.faithfulness._references import CellReferences
 from whyhere.evaluation.faithfulness._scorecard import Cell, Figure, Line, Table, Verdict
 from whyhere.evaluation.faithfulness._study import Doubles, Settings, Study
+from whyhere.stats import Interval, counts_interval, mean_interval
 
 _TITLE = "Intervention"
 _QUESTION = "Does removing or boosting a concept move the answer where open data says it should?"
@@ -185,3 +184,21 @@ def _verdict(gap: Interval, better: int, concepts: int) -> tuple[Verdict, str]:
     if gap.value <= 0 or 2 * better <= concepts:
         return "fails", reason
     return ("passes" if gap.low > 0 else "undecided"), reason
+
+
+def mean_of_means(total: Doubles, count: Doubles, times: Doubles) -> Doubles:
+    """Return the mean over columns of each column's mean over photos.
+
+    Args:
+        total: Sum of what a photo adds to a column, shape (n, c).
+        count: How many values that sum has, shape (n, c).
+        times: How often each photo counts, shape (r, n).
+
+    Returns:
+        Shape (r,); columns that a set of photos leaves empty are left out of its mean.
+    """
+    below = times @ count
+    means = np.where(below > 0, (times @ total) / np.maximum(below, 1), 0.0)
+    columns = (below > 0).sum(axis=1)
+    figures: Doubles = np.where(columns > 0, means.sum(axis=1) / np.maximum(columns, 1), np.nan)
+    return figures

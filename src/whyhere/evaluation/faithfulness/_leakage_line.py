@@ -9,11 +9,11 @@ import numpy as np
 from whyhere.alignment import ImageCode
 from whyhere.evaluation import geoscore
 from whyhere.evaluation.faithfulness._accuracy_line import DISTANCES_KM, FARTHEST_KM, errors_of
-from whyhere.evaluation.faithfulness._bootstrap import mean_interval, median_interval
 from whyhere.evaluation.faithfulness._ridge_probe import probe_r2
 from whyhere.evaluation.faithfulness._scorecard import Cell, Figure, Line, Table, Verdict
 from whyhere.evaluation.faithfulness._study import Doubles, Settings, Study
 from whyhere.geo import unit_vectors
+from whyhere.stats import mean_interval, median_interval
 
 _TITLE = "Leakage"
 _QUESTION = "How much location do the remainder and the unnamed part carry beyond the named concepts?"

@@ -8,9 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from whyhere._ranks import auroc
-from whyhere.evaluation import Interval
-from whyhere.evaluation.faithfulness._bootstrap import median_interval
 from whyhere.evaluation.faithfulness._derange import derangements
 from whyhere.evaluation.faithfulness._grounded import (
     MAP_PARTS,
@@ -22,6 +19,7 @@ from whyhere.evaluation.faithfulness._grounded import (
 from whyhere.evaluation.faithfulness._references import Lookup, shipped_reference
 from whyhere.evaluation.faithfulness._scorecard import Cell, Figure, Line, Table, Verdict
 from whyhere.evaluation.faithfulness._study import Doubles, Floats, Settings, Study
+from whyhere.stats import Interval, auroc, median_interval
 
 BAR = 0.75
 LEAST_CONCEPTS = 15

@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterator
 
 from whyhere._text import markdown_cell
-from whyhere.evaluation import Interval
 from whyhere.evaluation.faithfulness._scorecard import Cell, Figure, Line, Scorecard, Table
+from whyhere.stats import Interval
 
 _MARKS = {"passes": "passes", "fails": "**fails**", "undecided": "undecided", "not run": "not run"}
 _DIGITS = {"%": 1, "km": 0, "points": 0, "million km2": 2, "R2": 3, "AUROC": 3, "rho": 3, "": 4}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from whyhere.evaluation import Interval
 from whyhere.evaluation.faithfulness._maps_line import BAR
 from whyhere.evaluation.faithfulness._pictures import Embeddings
 from whyhere.evaluation.faithfulness._scorecard import Line, Scorecard, Table
@@ -20,6 +19,7 @@ from whyhere.evaluation.faithfulness._svg import (
     legend,
     text,
 )
+from whyhere.stats import Interval
 
 _LABELLED = 30  # concept names in a joint picture; more would hide each other
 _SIDE, _TOP, _MARGIN = 560, 56, 24

@@ -9,10 +9,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from whyhere._ranks import mean_ranks
 from whyhere.concepts import ConceptLabel
 from whyhere.geo import lat_lon_of
 from whyhere.ranking import CellIndex
+from whyhere.stats import mean_ranks
 
 Doubles = NDArray[np.float64]
 

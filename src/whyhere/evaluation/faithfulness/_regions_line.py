@@ -15,9 +15,9 @@ from PIL import Image
 
 from whyhere.alignment import Alignment
 from whyhere.evaluation.faithfulness._accuracy_line import best_of_scores
-from whyhere.evaluation.faithfulness._bootstrap import mean_interval, nan_mean
 from whyhere.evaluation.faithfulness._scorecard import Cell, Figure, Line, Table, Verdict
 from whyhere.evaluation.faithfulness._study import Doubles, Settings, Study
+from whyhere.stats import mean_interval, nan_mean
 
 AREAS = (0.2, 0.5)
 """Shares of the view that are covered, or uncovered: the steps of the curves."""

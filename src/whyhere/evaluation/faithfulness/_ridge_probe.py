@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from whyhere.evaluation import Interval
-from whyhere.evaluation.faithfulness._bootstrap import counts_interval
+from whyhere.stats import Interval, counts_interval, interval
 
 Doubles = NDArray[np.float64]
 PENALTIES = (0.01, 0.1, 1.0, 10.0, 100.0)
@@ -53,8 +52,7 @@ def probe_r2(
         seed=seed,
         resamples=resamples,
     )
-    low, high = np.percentile(nulls, (2.5, 97.5))
-    return ProbeResult(value, Interval(float(np.mean(nulls)), float(low), float(high)))
+    return ProbeResult(value, interval(float(np.mean(nulls)), nulls))
 
 
 def _gram(inputs: Doubles) -> Doubles:

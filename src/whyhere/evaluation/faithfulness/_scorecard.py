@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from whyhere.evaluation import Interval
+from whyhere.stats import Interval
 
 Verdict = Literal["passes", "fails", "undecided", "not run"]
 Cell = str | int | float | None

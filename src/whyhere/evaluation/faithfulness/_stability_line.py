@@ -9,15 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from whyhere._ranks import mean_ranks
 from whyhere.alignment import Alignment, ImageCode
-from whyhere.evaluation import Interval
 from whyhere.evaluation.faithfulness._accuracy_line import best_of_scores
-from whyhere.evaluation.faithfulness._bootstrap import mean_interval, median_interval, nan_mean
 from whyhere.evaluation.faithfulness._regions_line import chosen_photos
 from whyhere.evaluation.faithfulness._scorecard import Cell, Figure, Line, Table, Verdict
 from whyhere.evaluation.faithfulness._study import Doubles, Floats, Settings, Study
 from whyhere.geo import great_circle_km
+from whyhere.stats import Interval, mean_interval, mean_ranks, median_interval, nan_mean
 
 TOP = 10
 _TITLE = "Stability"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from html import escape
 
 from whyhere._text import printable
-from whyhere.evaluation import Interval
+from whyhere.stats import Interval
 
 BLUE, GREY, RED, GRID = "#0b62a4", "#888", "#d00", "#ddd"
 # Okabe and Ito's colours, which most colour-blind readers can tell apart.

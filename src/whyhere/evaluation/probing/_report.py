@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from whyhere._text import markdown_cell
-from whyhere.evaluation import Interval
 from whyhere.evaluation.probing._features import CONCEPTS, CONTROLS, EMBEDDING, ConceptSpace
 from whyhere.evaluation.probing._run import Kept, Score, Settings
 from whyhere.evaluation.probing._task import Skipped, Task
+from whyhere.stats import Interval
 
 BAR = 0.95
 """Share of the embedding's mean score that the concept space is meant to keep."""

@@ -10,13 +10,13 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from whyhere.evaluation import Interval
 from whyhere.evaluation.probing._features import CONCEPTS, CONTROLS, EMBEDDING
 from whyhere.evaluation.probing._linear import Features, logistic_predictions, ridge_predictions
 from whyhere.evaluation.probing._mlp import mlp_predictions
 from whyhere.evaluation.probing._scores import Resampling, Sampled, score, share
 from whyhere.evaluation.probing._splits import Fold, Splitter, blocks
 from whyhere.evaluation.probing._task import Floats, Task
+from whyhere.stats import Interval
 
 Probe = Literal["linear", "mlp"]
 SplitKind = Literal["random", "blocked"]

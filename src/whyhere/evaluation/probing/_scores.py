@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from whyhere.evaluation import Interval
 from whyhere.evaluation.probing._task import Floats, Kind
+from whyhere.stats import Interval, interval, times_drawn
 
 DRAWS = 1000
 
@@ -35,8 +35,7 @@ class Resampling:
     def of(cls, blocks: int, repeats: int, *, seed: int, draws: int = DRAWS) -> Resampling:
         """Draw `blocks` blocks with replacement and one repeat, `draws` times."""
         rng = np.random.default_rng(seed)
-        weights = rng.multinomial(blocks, np.full(blocks, 1 / blocks), size=draws).astype(np.float64)
-        return cls(weights, rng.integers(0, repeats, draws))
+        return cls(times_drawn(blocks, draws, rng), rng.integers(0, repeats, draws))
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +55,7 @@ class Sampled:
     @property
     def interval(self) -> Interval:
         """The value with the central 95 % of its draws."""
-        low, high = np.percentile(self.draws, (2.5, 97.5))
-        return Interval(self.value, float(low), float(high))
+        return interval(self.value, self.draws)
 
 
 def score(

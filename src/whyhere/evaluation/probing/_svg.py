@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from whyhere.evaluation import Interval
 from whyhere.evaluation.probing._features import CONCEPTS, CONTROLS, EMBEDDING
 from whyhere.evaluation.probing._report import BAR, PROBES, SPLITS, ProbeReport
+from whyhere.stats import Interval
 
 # Okabe and Ito's colours, which most colour-blind readers can tell apart; lines also keep their order.
 COLOURS = {
