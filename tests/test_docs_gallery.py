@@ -56,7 +56,7 @@ def test_its_pictures_and_links_are_there_and_small():
 def test_its_commands_are_known():
     from typer.testing import CliRunner
 
-    from whyhere.cli._main import app
+    from whyhere.cli import app
 
     lines = re.findall(r"`whyhere ([a-z]+) ([^`]*)`", PAGE)
     assert {name for name, _ in lines} >= {"locate", "explain", "place", "map", "compare"}

@@ -32,7 +32,7 @@ def test_every_file_that_the_readme_names_is_there():
 def test_every_option_that_the_readme_shows_is_known():
     from typer.testing import CliRunner
 
-    from whyhere.cli._main import app
+    from whyhere.cli import app
 
     lines = [
         line.split("#")[0].split("|")[0]

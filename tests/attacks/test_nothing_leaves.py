@@ -18,7 +18,7 @@ import pytest
 import typer
 
 from attacks.every_command import COMMANDS, FETCHES, write_inputs
-from whyhere.cli._main import app
+from whyhere.cli import app
 
 pytestmark = pytest.mark.torch
 DRIVER = Path(__file__).with_name("every_command.py")

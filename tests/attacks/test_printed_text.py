@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from whyhere._text import without_controls
-from whyhere.cli import _console
+from whyhere.cli import _terminal
 from whyhere.errors import MissingFileError, PhotoError, UsageError
 
 EVIL = "a\x1b]0;title\x07\x1b[2J\x9b31m\u202egpj.exe\u2066\x7f"
@@ -125,7 +125,7 @@ def test_json_is_utf8_whatever_the_terminal(encoding):
 
 def test_text_degrades_where_the_encoding_does_not_know_it():
     stream = io.TextIOWrapper(io.BytesIO(), encoding="latin1", errors="backslashreplace")
-    safe = _console.SafeText(stream, "standard output")
+    safe = _terminal.SafeText(stream, "standard output")
     safe.write("Malmö, 東京")
     safe.flush()
     assert stream.buffer.getvalue() == b"Malm\xf6, \\u6771\\u4eac"
@@ -167,7 +167,7 @@ def test_closed_streams(redirect, said):
 
 def test_a_newline_in_a_name_makes_no_line():
     name = "x\nwhyhere: all is well\x1b[32m\r"
-    assert _console.shown(UsageError(f"no {name}:", "  - one", "Remedy: none")).splitlines() == [
+    assert _terminal.shown(UsageError(f"no {name}:", "  - one", "Remedy: none")).splitlines() == [
         "no x\\nwhyhere: all is well\\x1b[32m\\r:",
         "  - one",
         "Remedy: none",

@@ -12,7 +12,7 @@ import sys
 import pytest
 
 from whyhere.cli import _locate, main
-from whyhere.cli._batch import duration, read_done
+from whyhere.cli._locate import duration, read_done
 from whyhere.errors import PhotoError, UsageError
 from whyhere.geo import PlaceName
 from whyhere.prediction import Answer, ConceptContribution, Prediction, ReleaseCard, SurfaceCell

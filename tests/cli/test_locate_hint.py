@@ -8,8 +8,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from whyhere._hints import read_hint
-from whyhere.cli import _locate
-from whyhere.cli._main import app
+from whyhere.cli import _locate, app
 from whyhere.concepts import open_vocabulary
 from whyhere.errors import UsageError
 from whyhere.prediction import ReleaseCard

@@ -140,7 +140,7 @@ def test_a_table_needs_photos_and_positions(tmp_path):
     ],
 )
 def test_arguments_that_contradict_are_refused(arguments, message):
-    from whyhere.cli._main import app
+    from whyhere.cli import app
 
     result = CliRunner().invoke(app, ["train", "--release", "out", *arguments])
     assert isinstance(result.exception, UsageError)

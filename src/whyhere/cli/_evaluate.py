@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from whyhere.cli._console import use_utf8
-from whyhere.cli._notes import note
+from whyhere.cli._terminal import note, use_utf8
 from whyhere.errors import UsageError
 
 if TYPE_CHECKING:
@@ -198,7 +197,7 @@ def _benchmark(
 ) -> tuple[Benchmark, dict[str, Path]]:
     """Return the photos to score with their truth, and their files where a folder was named."""
     from whyhere import evaluation as ev
-    from whyhere.cli._progress import place_progress
+    from whyhere.cli._terminal import place_progress
 
     files: dict[str, Path] = {}
     if not tables:
@@ -228,7 +227,7 @@ def _run_release(
 ) -> tuple[list[SystemPrediction], Benchmark, Any]:
     """Locate the photos with a release, on from what the output folder holds."""
     from whyhere import evaluation as ev
-    from whyhere.cli._progress import place_progress
+    from whyhere.cli._terminal import place_progress
     from whyhere.locator import Locator
     from whyhere.releases import resolve
 
@@ -258,7 +257,7 @@ def _run_heads(
 ) -> tuple[list[SystemPrediction], Benchmark]:
     """Answer the photos with heads that have not learned from them."""
     from whyhere import evaluation as ev
-    from whyhere.cli._progress import place_progress
+    from whyhere.cli._terminal import place_progress
     from whyhere.locator import Locator
     from whyhere.releases import resolve
 

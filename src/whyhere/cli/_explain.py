@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from whyhere.cli._console import use_utf8
-from whyhere.cli._notes import note
-from whyhere.cli._options import DecodeMemory, DecodeSeconds, chosen_format
+from whyhere.cli._output import DecodeMemory, DecodeSeconds, chosen_format
+from whyhere.cli._terminal import note, use_utf8
 from whyhere.errors import MissingFileError, UsageError
 
 if TYPE_CHECKING:

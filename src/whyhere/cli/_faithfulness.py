@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from whyhere.cli._console import shown as message_of
+from whyhere.cli._terminal import shown as message_of
 from whyhere.errors import UsageError
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def faithfulness(
     import json
 
     from whyhere.cli._output import write_output
-    from whyhere.cli._progress import place_progress
+    from whyhere.cli._terminal import place_progress
     from whyhere.evaluation import faithfulness as fa
     from whyhere.locator import Locator
     from whyhere.releases import resolve
@@ -176,7 +176,7 @@ def _study(
     """Return what the lines work on, the name of the data, and what the release has learned from."""
     import numpy as np
 
-    from whyhere.cli._progress import place_progress
+    from whyhere.cli._terminal import place_progress
     from whyhere.evaluation import faithfulness as fa
     from whyhere.evaluation import photos_of, read_benchmark
     from whyhere.images import display_name

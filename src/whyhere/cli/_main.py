@@ -11,20 +11,17 @@ from typing import Annotated
 import typer
 
 from whyhere.cli import (
-    _compare,
+    _atlas,
     _concepts,
     _evaluate,
     _explain,
     _faithfulness,
     _locate,
-    _map,
-    _place,
     _probe,
     _releases,
     _train,
 )
-from whyhere.cli._console import guard_streams, shown
-from whyhere.cli._notes import set_loudness
+from whyhere.cli._terminal import guard_streams, set_loudness, shown
 from whyhere.errors import WhyhereError
 
 _DECODER = "whyhere-decoder"  # images._photo.DECODER, which --help is not to load
@@ -41,9 +38,9 @@ app = typer.Typer(
 )
 app.command("locate")(_locate.locate)
 app.command("explain")(_explain.explain)
-app.command("place", context_settings=_place.SETTINGS)(_place.place)
-app.command("map")(_map.map_)
-app.command("compare", context_settings=_compare.SETTINGS)(_compare.compare)
+app.command("place", context_settings=_atlas.SETTINGS)(_atlas.place)
+app.command("map")(_atlas.map_)
+app.command("compare", context_settings=_atlas.SETTINGS)(_atlas.compare)
 app.command("evaluate")(_evaluate.evaluate)
 app.command("faithfulness")(_faithfulness.faithfulness)
 app.command("probe")(_probe.probe)

@@ -83,7 +83,7 @@ def probe(
     _one_of("--kind", kind, ("auto", "value", "class"))
     _check_packages()
     from whyhere.cli._output import write_output
-    from whyhere.cli._progress import place_progress
+    from whyhere.cli._terminal import place_progress
     from whyhere.evaluation.probing import ProbeReport, Settings, run_probes
 
     if quick:

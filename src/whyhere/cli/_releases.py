@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from whyhere._text import printable
-from whyhere.cli._console import print_json, raw
+from whyhere.cli._terminal import print_json, raw
 from whyhere.errors import MissingFileError, UsageError
 
 if TYPE_CHECKING:
@@ -211,7 +211,7 @@ def remove(
 def prepare_gallery(release: Release) -> None:
     """Embed the gallery of a release, so that the first photo need not wait for it."""
     from whyhere import _assembly
-    from whyhere.cli._progress import place_progress
+    from whyhere.cli._terminal import place_progress
 
     with place_progress("embedding the gallery") as progress:
         _assembly.prepare_gallery(release, progress=progress)
@@ -220,7 +220,7 @@ def prepare_gallery(release: Release) -> None:
 def prepare_heads(release: Release) -> None:
     """Compute the concept directions of a release that has none of its own."""
     from whyhere import releases
-    from whyhere.cli._progress import place_progress
+    from whyhere.cli._terminal import place_progress
 
     with place_progress("reading the concepts") as progress:
         releases.prepare_heads(release, progress=progress)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from whyhere._text import csv_rows, printable
-from whyhere.cli._console import raw
+from whyhere.cli._terminal import raw
 from whyhere.errors import UsageError
 
 if TYPE_CHECKING:

@@ -8,8 +8,11 @@ that no command can forget to.
 from __future__ import annotations
 
 import io
+import logging
 import os
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TextIO
 
 from whyhere._text import printable, without_controls
@@ -115,3 +118,65 @@ class _Closed(io.StringIO):
         if text:
             raise OutputError("standard output is closed; name a file with --output or --out")
         return 0
+
+
+_quiet = False
+
+
+def note(text: str) -> None:
+    """Say something on standard error, unless -q was given; errors are not notes."""
+    if not _quiet:
+        print(f"whyhere: {text}", file=sys.stderr)
+
+
+def noisy() -> bool:
+    """Tell whether notes and progress are wanted."""
+    return not _quiet
+
+
+def set_loudness(*, quiet: bool, verbose: int) -> None:
+    """Apply -q and -v for the rest of the process.
+
+    Args:
+        quiet: Print neither notes nor progress.
+        verbose: 1 shows what is done (logger "whyhere", level INFO), 2 and more all of it (DEBUG).
+    """
+    global _quiet
+    _quiet = quiet
+    if verbose:
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(logging.Formatter("whyhere: %(relativeCreated)6.0f ms  %(message)s"))
+        logger = logging.getLogger("whyhere")
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO if verbose == 1 else logging.DEBUG)
+
+
+@contextmanager
+def place_progress(description: str, *, shown: bool = True) -> Iterator[Callable[[int, int], None]]:
+    """Yield a callback `(done, total)` that shows a bar from its first call on.
+
+    Args:
+        description: What is being done.
+        shown: Whether a bar has room here; there is none with -q, and none but on a terminal.
+    """
+    if not (shown and noisy() and sys.stderr.isatty()):
+        yield lambda done, total: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress, TaskID
+
+    bar = Progress(console=Console(file=raw(sys.stderr)), transient=True)
+    task: TaskID | None = None
+
+    def update(done: int, total: int) -> None:
+        nonlocal task
+        if task is None:
+            bar.start()
+            task = bar.add_task(description, total=total)
+        bar.update(task, completed=done)
+
+    try:
+        yield update
+    finally:
+        if task is not None:
+            bar.stop()
