@@ -1,10 +1,9 @@
 """How the concepts of a score are sorted for people: nothing lost, nothing told twice, absences folded."""
 
-import dataclasses
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from whyhere.prediction import ConceptContribution
 from whyhere.reasons import ABSENCES, DECIDING_SHARE, REMAINDER, decides, reasons_of, shared
@@ -49,7 +48,7 @@ def test_every_concept_that_speaks_is_in_one_list_and_each_list_falls(parts, rem
 
 @given(CONCEPTS, st.floats(-1, 1))
 def test_a_code_without_absences_has_none_folded(parts, remainder):
-    shown = [dataclasses.replace(part, strength=abs(part.strength)) for part in parts]
+    shown = [replace(part, strength=abs(part.strength)) for part in parts]
     found = reasons_of(shown, remainder=remainder)
     assert found.absent == ()
     assert ABSENCES not in found.rests_on

@@ -15,18 +15,18 @@ PACKAGE = Path(whyhere.__file__).parent
 
 # photo -> images -> encoders -> alignment -> ranking -> explain -> report, with geo and concepts below all.
 MAY_IMPORT = {
+    "_record": set(),
     "errors": set(),
     "geo": {"errors", "_text"},
     "concepts": {"errors", "stats", "_io", "_text"},
     "references": {"errors", "stats", "_record", "geo"},
-    "prediction": {"geo", "picture", "reasons"},
+    "prediction": {"_record", "geo", "picture", "reasons"},
     "reasons": set(),
     "picture": {"errors"},
     "images": {"errors", "_text", "geo"},
     "encoders": {"errors", "geo", "images"},
     "_io": {"errors"},
     "stats": {"_record"},
-    "_record": set(),
     "_text": set(),
     "gallery": {"errors", "geo", "encoders", "_io"},
     "alignment": {"errors", "_io", "geo", "concepts", "encoders"},

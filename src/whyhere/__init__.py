@@ -21,7 +21,6 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 if TYPE_CHECKING:
     from whyhere.atlas import Atlas
     from whyhere.errors import MissingFileError, PhotoError, UsageError, WhyhereError
-    from whyhere.explain import Explanation
     from whyhere.geo import LatLon, PlaceName
     from whyhere.locator import Locator
     from whyhere.prediction import (
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
         Assumptions,
         ConceptContribution,
         CountryShare,
+        Explanation,
         HintWords,
         Prediction,
         ReleaseCard,
@@ -44,7 +44,7 @@ _HOMES = {
     "Atlas": "atlas",
     "ConceptContribution": "prediction",
     "CountryShare": "prediction",
-    "Explanation": "explain",
+    "Explanation": "prediction",
     "HintWords": "prediction",
     "LatLon": "geo",
     "Locator": "locator",

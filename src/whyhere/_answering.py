@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,7 +12,7 @@ from whyhere._assembly import Parts
 from whyhere._hints import Hint, read_hint
 from whyhere.alignment import Contributions, ImageCode
 from whyhere.errors import UsageError
-from whyhere.explain import best_points, concept_meanings, strengths, summands, surroundings
+from whyhere.explain import answer_of, best_points, concept_meanings, strengths, surroundings
 from whyhere.gallery import PlaceUnits
 from whyhere.geo import (
     LatLon,
@@ -25,9 +24,7 @@ from whyhere.geo import (
 )
 from whyhere.images import Photo, preprocess, thumbnail
 from whyhere.prediction import (
-    Answer,
     Assumptions,
-    ConceptContribution,
     HintWords,
     Prediction,
     SurfaceCell,
@@ -240,16 +237,18 @@ class Answerer:
         parts = self.parts.alignment.contributions(code, gallery.embeddings[points])
         names, strength = place_names(gallery.lat[points], gallery.lon[points]), strengths(code)
         answers = tuple(
-            Answer(
+            answer_of(
+                parts,
+                row,
+                self.parts.labels,
+                strength,
                 rank=row + 1,
                 lat=float(gallery.lat[place.point]),
                 lon=float(gallery.lon[place.point]),
                 radius_km=place.radius_km,
                 probability=place.probability,
                 place=names[row],
-                score=float(parts.scores[row]),
-                concepts=self._contributions(parts, row, strength, self.meanings(code, place.point)),
-                remainder=float(parts.remainder[row]),
+                meanings=self.meanings(code, place.point),
             )
             for row, place in enumerate(places)
         )
@@ -303,12 +302,6 @@ class Answerer:
         points = self.cells.cell_of_point
         inside = np.bincount(points, allowed, len(anywhere)) / np.bincount(points, minlength=len(anywhere))
         return float(anywhere @ inside)
-
-    def _contributions(
-        self, parts: Contributions, row: int, strength: NDArray[np.float64], meanings: Mapping[int, str]
-    ) -> tuple[ConceptContribution, ...]:
-        found = summands(parts, row, self.parts.labels, strength, meanings)
-        return tuple(sorted(found, key=lambda part: -part.contribution))
 
     def meanings(self, code: ImageCode, point: int) -> dict[int, str]:
         """Say by label where the release has its concepts, and whose photo a landmark is and how far off."""

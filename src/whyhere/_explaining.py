@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,13 +17,12 @@ from whyhere.errors import MissingFileError, UsageError
 from whyhere.explain import (
     Explanation,
     Intervention,
-    PlaceParts,
     Plan,
     Where,
+    answer_of,
     best_points,
     contrast,
     parse_where,
-    place_parts,
     plan,
     strengths,
     surroundings,
@@ -30,6 +30,7 @@ from whyhere.explain import (
 )
 from whyhere.geo import LatLon, Region, great_circle_km, place_names
 from whyhere.images import Photo
+from whyhere.prediction import Answer
 from whyhere.releases import Release, asset_path
 
 if TYPE_CHECKING:
@@ -134,7 +135,7 @@ def with_regions(
         spec=parts.preprocessing,
         unit=parts.view_average != "logits",
     )
-    return replace(explanation, regions=pictures)
+    return msgspec.structs.replace(explanation, regions=pictures)
 
 
 def open_tracing(release: Release | None, *, threads: int | None) -> TracingTower:
@@ -216,7 +217,7 @@ def _spot(answerer: Answerer, where: Where | None, found: Answered, query: Query
 
 def _explain_spots(
     answerer: Answerer, spots: Sequence[_Spot], found: Answered, query: Query
-) -> tuple[PlaceParts, ...]:
+) -> tuple[Answer, ...]:
     """Take the scores of some points apart."""
     gallery = answerer.parts.gallery
     points = [spot.point for spot in spots]
@@ -235,7 +236,7 @@ def _explain_spots(
             area = _area(answerer, found, query, spot.point, radius_km)
             probability = float(found.probabilities[area].sum())
         explained.append(
-            place_parts(
+            answer_of(
                 parts,
                 row,
                 answerer.parts.labels,

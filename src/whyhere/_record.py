@@ -28,11 +28,15 @@ class Record(msgspec.Struct, frozen=True):
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form: dictionaries, lists, strings and numbers."""
-        return {name: plain(getattr(self, name)) for name in self.json_fields or self.__struct_fields__}
+        return self.pick(*(self.json_fields or self.__struct_fields__))
+
+    def pick(self, *names: str) -> dict[str, Any]:
+        """Return some fields or properties in their JSON form."""
+        return {name: plain(getattr(self, name)) for name in names}
 
 
 def plain(value: Any) -> Any:  # noqa: ANN401 - whatever a field holds
-    """Return a value as JSON has it: records as dictionaries, tuples as lists, NumPy scalars as numbers."""
+    """Return a value as JSON has it: records as dictionaries, tuples as lists, NumPy's numbers as floats."""
     if hasattr(value, "to_dict"):
         return value.to_dict()
     if isinstance(value, dict):

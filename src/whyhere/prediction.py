@@ -1,14 +1,18 @@
-"""What whyhere answers: frozen records, with `to_dict` for the stable JSON form.
+"""What whyhere answers, and why: frozen records, with `to_dict` for the stable JSON form.
 
-The JSON Schema of `Prediction.to_dict` lies in `report/prediction.schema.json`.
+A place with its score, the parts of the score and its probability is an `Answer`, whether it was found, asked
+for, or compared with another. The JSON Schemas of `Prediction.to_dict` and `Explanation.to_dict` lie in
+`report/prediction.schema.json` and `report/explanation.schema.json`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import math
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
+from whyhere._record import Record, plain
 from whyhere.geo import AreaName, LatLon, PlaceName, area_name
 from whyhere.reasons import Reasons, reasons_of
 
@@ -39,8 +43,7 @@ def unconfirmed(evidence: str) -> bool:
     return evidence not in ("", "confirmed")
 
 
-@dataclass(frozen=True, slots=True)
-class ConceptContribution:
+class ConceptContribution(Record, frozen=True):
     """The share of one concept in one score.
 
     Attributes:
@@ -57,13 +60,15 @@ class ConceptContribution:
             which photo of it looks alike, how far off, and by whom; "" where nobody asked.
     """
 
+    json_fields: ClassVar[tuple[str, ...]] = ("id", "name", "group", "contribution", "strength", "evidence")
+
     id: str
     name: str
     group: str
     contribution: float
     strength: float = 1.0
     evidence: str = ""
-    meaning: str = field(default="", repr=False)
+    meaning: str = ""
 
     @property
     def shown_as(self) -> str:
@@ -75,36 +80,95 @@ class ConceptContribution:
         """Whether open maps were asked about the concept and did not confirm it, or there is none."""
         return unconfirmed(self.evidence)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields as a plain dictionary."""
-        return {
-            "id": self.id,
-            "name": self.name,
-            "group": self.group,
-            "contribution": self.contribution,
-            "strength": self.strength,
-            "evidence": self.evidence,
-        }
 
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """One place where the photo may have been taken.
+class ConceptContrast(ConceptContribution, frozen=True):
+    """One concept in the difference of two scores; its contribution is that to the difference.
 
     Attributes:
-        rank: 1 for the most probable place.
+        here: Contribution to the score of the place that is explained.
+        there: Contribution to the score of the other place.
+    """
+
+    json_fields: ClassVar[tuple[str, ...]] = (
+        "id",
+        "name",
+        "group",
+        "strength",
+        "here",
+        "there",
+        "difference",
+        "evidence",
+    )
+
+    here: float = 0.0
+    there: float = 0.0
+
+    @property
+    def difference(self) -> float:
+        """`here` less `there`."""
+        return self.contribution
+
+
+Part = TypeVar("Part", bound=ConceptContribution)
+
+
+class Group(Record, Generic[Part], frozen=True):
+    """The concepts of one group in a score, or in the difference of two.
+
+    Attributes:
+        name: Name of the group.
+        contribution: Sum over its concepts.
+        concepts: Its concepts, the largest contribution first.
+    """
+
+    name: str
+    contribution: float
+    concepts: tuple[Part, ...]
+
+
+def grouped(parts: Iterable[Part]) -> tuple[Group[Part], ...]:
+    """Sort summands by group, the largest first at both levels."""
+    groups: dict[str, list[Part]] = {}
+    for part in parts:
+        groups.setdefault(part.group, []).append(part)
+    # fsum does not depend on the order, so that swapping two places only changes signs.
+    found = (
+        Group(
+            name,
+            math.fsum(part.contribution for part in members),
+            tuple(sorted(members, key=lambda part: (-part.contribution, part.id))),
+        )
+        for name, members in groups.items()
+    )
+    return tuple(sorted(found, key=lambda group: (-group.contribution, group.name)))
+
+
+class Answer(Record, frozen=True):
+    """One place with its probability and its score, taken apart.
+
+    Attributes:
+        rank: 1 for the most probable place; None for a place that was asked for and is no answer.
         lat: Latitude in degrees.
         lon: Longitude in degrees.
         radius_km: Great-circle radius around the point that `probability` speaks of.
-        probability: Probability that the photo was taken within `radius_km` of the point, less what a
-            better answer nearby already counts.
+        probability: Probability that the photo was taken within `radius_km` of the point; of an answer less
+            what a better answer nearby already counts.
         place: The town nearest to the point, or what else the point itself is called.
         score: Score of the point; the sum of all contributions and the remainder, to 1e-5.
-        concepts: Every concept of the bank with its contribution, the largest first.
+        concepts: Every concept of the release with its contribution, the largest first.
         remainder: What the score holds beyond the named concepts.
+        how: How the point was chosen: "answer" of the prediction, "nearest" to a position that was asked
+            for, or "best in" a region that was asked for.
+        asked: What was asked for, in words; None for the first answer.
+        asked_km: Distance of the point from the position that was asked for; None for other choices.
     """
 
-    rank: int
+    json_fields: ClassVar[tuple[str, ...]] = (
+        *("rank", "lat", "lon", "radius_km", "probability", "area", "place", "score"),
+        *("concepts", "remainder", "rests_on"),
+    )
+
+    rank: int | None
     lat: float
     lon: float
     radius_km: float
@@ -113,11 +177,24 @@ class Answer:
     score: float
     concepts: tuple[ConceptContribution, ...]
     remainder: float
+    how: str = "answer"
+    asked: str | None = None
+    asked_km: float | None = None
+
+    @property
+    def groups(self) -> tuple[Group[ConceptContribution], ...]:
+        """Every concept by group, the largest subtotal first."""
+        return grouped(self.concepts)
 
     @property
     def reasons(self) -> Reasons[ConceptContribution]:
         """The concepts sorted for people, what the photo shows first, as every format tells them."""
         return reasons_of(self.concepts, remainder=self.remainder)
+
+    @property
+    def rests_on(self) -> tuple[str, ...]:
+        """See `Reasons.rests_on`."""
+        return self.reasons.rests_on
 
     @property
     def area(self) -> AreaName:
@@ -132,25 +209,29 @@ class Answer:
         """Return at most `limit` concepts that speak against the place, the strongest first."""
         return tuple(concept for concept in self.concepts[::-1][:limit] if concept.contribution < 0)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the answer in its stable JSON form."""
+    def outline(self) -> dict[str, Any]:
+        """Return the JSON form without the concepts."""
+        return self.pick(*self.json_fields[:8])
+
+    def taken_apart(self) -> dict[str, Any]:
+        """Return the JSON form of a place in an explanation: how it was chosen, and its concepts by group."""
+        groups = [
+            {
+                "name": group.name,
+                "contribution": group.contribution,
+                "concepts": [{**part.to_dict(), "meaning": part.meaning} for part in group.concepts],
+            }
+            for group in self.groups
+        ]
         return {
-            "rank": self.rank,
-            "lat": self.lat,
-            "lon": self.lon,
-            "radius_km": self.radius_km,
-            "probability": self.probability,
-            "area": self.area.to_dict(),
-            "place": self.place.to_dict(),
-            "score": self.score,
-            "concepts": [concept.to_dict() for concept in self.concepts],
-            "remainder": self.remainder,
-            "rests_on": list(self.reasons.rests_on),
+            **self.pick("lat", "lon", "place", "how", "asked", "asked_km", "rank", "radius_km"),
+            **self.pick("probability", "score"),
+            "groups": groups,
+            **self.pick("remainder", "rests_on"),
         }
 
 
-@dataclass(frozen=True, slots=True)
-class SurfaceCell:
+class SurfaceCell(Record, frozen=True):
     """One cell of the probability surface.
 
     Attributes:
@@ -162,8 +243,7 @@ class SurfaceCell:
     probability: float
 
 
-@dataclass(frozen=True, slots=True)
-class HintWords:
+class HintWords(Record, frozen=True):
     """What the asker said about a photo, and what of it was understood.
 
     Attributes:
@@ -176,13 +256,8 @@ class HintWords:
     counted: tuple[str, ...]
     unknown: tuple[str, ...] = ()
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields as a plain dictionary."""
-        return {"text": self.text, "counted": list(self.counted), "unknown": list(self.unknown)}
 
-
-@dataclass(frozen=True, slots=True)
-class Assumptions:
+class Assumptions(Record, frozen=True):
     """What an answer takes for granted besides the photo and the release; false where that is nothing.
 
     Attributes:
@@ -211,17 +286,8 @@ class Assumptions:
             parts.append(f"given the hint {_cut(', '.join(self.hint.counted))}")
         return ", ".join(parts)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields as a plain dictionary."""
-        return {
-            "region": self.region,
-            "hint": self.hint.to_dict() if self.hint else None,
-            "unaided_probability": self.unaided_probability,
-        }
 
-
-@dataclass(frozen=True, slots=True)
-class UnitShare:
+class UnitShare(Record, frozen=True):
     """The probability of one first-level unit of a country.
 
     Attributes:
@@ -232,13 +298,8 @@ class UnitShare:
     name: str
     probability: float
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields as a plain dictionary."""
-        return {"name": self.name, "probability": self.probability}
 
-
-@dataclass(frozen=True, slots=True)
-class CountryShare:
+class CountryShare(Record, frozen=True):
     """The probability of one country, or of the open sea.
 
     Attributes:
@@ -253,18 +314,8 @@ class CountryShare:
     probability: float
     units: tuple[UnitShare, ...] = ()
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields as a plain dictionary."""
-        return {
-            "code": self.code,
-            "name": self.name,
-            "probability": self.probability,
-            "units": [unit.to_dict() for unit in self.units],
-        }
 
-
-@dataclass(frozen=True, slots=True, repr=False)
-class Prediction:
+class Prediction(Record, frozen=True):
     """Everything whyhere says about one photo.
 
     Attributes:
@@ -280,16 +331,27 @@ class Prediction:
         card: What a reader must know about the release, for files and notebooks; None where nobody said.
     """
 
+    json_fields: ClassVar[tuple[str, ...]] = (
+        "photo",
+        "release",
+        "assumptions",
+        "abstained",
+        "exif_gps",
+        "countries",
+        "other_countries",
+        "answers",
+    )
+
     photo: str
     release: str
     abstained: bool
     exif_gps: LatLon | None
     answers: tuple[Answer, ...]
-    surface: tuple[SurfaceCell, ...] = field(default=(), repr=False)
-    thumbnail: bytes | None = field(default=None, repr=False)
+    surface: tuple[SurfaceCell, ...] = ()
+    thumbnail: bytes | None = None
     assumptions: Assumptions = Assumptions()
     countries: tuple[CountryShare, ...] = ()
-    card: ReleaseCard | None = field(default=None, repr=False, compare=False)
+    card: ReleaseCard | None = None
 
     @property
     def other_countries(self) -> float:
@@ -307,17 +369,8 @@ class Prediction:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the prediction in its stable JSON form, without surface and thumbnail."""
-        return {
-            "photo": self.photo,
-            "release": self.release,
-            "assumptions": self.assumptions.to_dict(),
-            "abstained": self.abstained,
-            "exif_gps": self.exif_gps.to_dict() if self.exif_gps else None,
-            "countries": [country.to_dict() for country in self.countries],
-            "other_countries": self.other_countries,
-            "answers": [answer.to_dict() for answer in self.answers],
-            "meanings": [{"id": id, "meaning": text} for id, text in self.meanings().items()],
-        }
+        told = [{"id": id, "meaning": text} for id, text in self.meanings().items()]
+        return {**super().to_dict(), "meanings": told}
 
     def plot(self) -> Picture:
         """Draw the probability and the answers on a map of the world."""
@@ -353,8 +406,7 @@ class Prediction:
         return prediction_html(self)
 
 
-@dataclass(frozen=True, slots=True)
-class ReleaseCard:
+class ReleaseCard(Record, frozen=True):
     """What a reader of a report must know about the release that answered.
 
     Attributes:
@@ -372,3 +424,173 @@ class ReleaseCard:
     accuracy: str
     limits: tuple[str, ...]
     attribution: tuple[str, ...]
+
+
+class Contrast(Record, frozen=True):
+    """Why here rather than there: the difference of two scores, taken apart.
+
+    Attributes:
+        there: The other place.
+        score: Difference of the scores, here less there; the sum of concepts and remainder, to 1e-5.
+        concepts: Every concept.
+        remainder: Difference of the remainders.
+    """
+
+    there: Answer
+    score: float
+    concepts: tuple[ConceptContrast, ...]
+    remainder: float
+
+    @property
+    def groups(self) -> tuple[Group[ConceptContrast], ...]:
+        """Every concept by group, the largest subtotal first."""
+        return grouped(self.concepts)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the other place and the difference as plain values."""
+        groups = [
+            {"name": group.name, "difference": group.contribution, "concepts": plain(group.concepts)}
+            for group in self.groups
+        ]
+        difference = {"score": self.score, "groups": groups, "remainder": self.remainder}
+        return {"there": self.there.taken_apart(), "difference": difference}
+
+
+class Change(Record, frozen=True):
+    """One concept that was changed.
+
+    Attributes:
+        id: Concept id in the release.
+        name: Name for people.
+        group: Group it belongs to.
+        before: Strength in the photo, 1 for the photo's strongest concept; see `strengths`.
+        after: Strength after the change, in the same unit.
+    """
+
+    id: str
+    name: str
+    group: str
+    before: float
+    after: float
+
+
+class Intervention(Record, frozen=True):
+    """What the release answers once concepts of the photo were changed.
+
+    Attributes:
+        changes: The concepts that were changed, the largest change first; empty where all already were what
+            was asked for.
+        untouched: Names of concepts that were to be changed and already were what was asked for.
+        only: Names of the groups that were kept; empty for all.
+        remainder_removed: Whether the remainder was taken out of the score too.
+        after: The answers to the changed photo.
+        here: The explained point in the score of the changed photo.
+        shift_km: Distance from the first answer before to the first answer after.
+        radius_km: Radius of the first answer before.
+        probability_before: Probability within that radius of the first answer before.
+        probability_after: Probability of the same area for the changed photo.
+        total_variation: Half the sum of the absolute differences of the two probability surfaces: the
+            largest change of the probability of any area, 0 to 1.
+    """
+
+    changes: tuple[Change, ...]
+    untouched: tuple[str, ...]
+    only: tuple[str, ...]
+    remainder_removed: bool
+    after: Prediction
+    here: Answer
+    shift_km: float
+    radius_km: float
+    probability_before: float
+    probability_after: float
+    total_variation: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as plain values; of the answers what `Explanation.to_dict` says of them."""
+        return {
+            **self.pick("changes", "untouched", "only", "remainder_removed"),
+            "abstained": self.after.abstained,
+            "answers": [answer.outline() for answer in self.after.answers],
+            "here": self.here.taken_apart(),
+            **self.pick("shift_km", "radius_km", "probability_before", "probability_after"),
+            **self.pick("total_variation"),
+        }
+
+
+class RegionPicture(Record, frozen=True):
+    """A picture that shows which parts of the photo raise a concept.
+
+    Attributes:
+        concept_id: The concept.
+        png: The picture.
+        caption: What it shows, in words.
+    """
+
+    json_fields: ClassVar[tuple[str, ...]] = ("concept_id", "caption")
+
+    concept_id: str
+    png: bytes
+    caption: str = ""
+
+
+class Explanation(Record, frozen=True):
+    """Why one photo was answered as it was.
+
+    Attributes:
+        prediction: The answers.
+        here: The place that is explained.
+        contrast: Why there rather than at another place, where one was named.
+        intervention: What changes where concepts are changed, where that was asked for.
+        regions: Pictures of the photo by concept, for reports.
+    """
+
+    prediction: Prediction
+    here: Answer
+    contrast: Contrast | None = None
+    intervention: Intervention | None = None
+    regions: tuple[RegionPicture, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the explanation in its stable JSON form, without surfaces and pictures."""
+        found = self.prediction
+        return {
+            **found.pick("photo", "release", "assumptions", "abstained", "exif_gps", "countries"),
+            "other_countries": found.other_countries,
+            "answers": [answer.outline() for answer in found.answers],
+            "here": self.here.taken_apart(),
+            "versus": plain(self.contrast),
+            "intervention": plain(self.intervention),
+            "regions": plain(self.regions),
+        }
+
+    def plot(self) -> Picture:
+        """Draw the contributions as bars, by group; the contrast's differences where there is a contrast."""
+        from whyhere.report._explain_chart import chart
+
+        return chart(self)
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the explanation to a file.
+
+        Args:
+            path: The suffix says what is written: .json, .html, .txt, .svg or .png.
+
+        Raises:
+            UsageError: The suffix is none of these, or the file cannot be written.
+        """
+        from whyhere.picture import save_as
+        from whyhere.report._shown import explanation_files
+
+        return save_as(path, explanation_files(self))
+
+    def __repr__(self) -> str:
+        """Say the essence in three lines."""
+        from whyhere.report._shown import explanation_lines
+
+        return "\n  ".join(line for line in explanation_lines(self) if line)
+
+    def _repr_html_(self) -> str:
+        """Show the same and the picture in a notebook."""
+        from whyhere.report._shown import explanation_html
+
+        return explanation_html(self)

@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
+from msgspec.structs import replace
 from PIL import Image
 
 from whyhere.alignment import Contributions
 from whyhere.concepts import ConceptLabel
-from whyhere.explain import (
-    Change,
-    Explanation,
-    Intervention,
-    PlaceParts,
-    RegionPicture,
-    contrast,
-    place_parts,
-)
+from whyhere.explain import answer_of, contrast
 from whyhere.geo import PlaceName, great_circle_km
-from whyhere.prediction import Prediction
+from whyhere.prediction import Answer, Change, Explanation, Intervention, Prediction, RegionPicture
 
 LABELS = tuple(
     ConceptLabel(f"{group}-{number}", f"{name} {number}", group, "A test.", "text")
@@ -38,10 +29,10 @@ CHANGED = np.array([0, 12, 3, -20, 61, 40, 8, 4, -5, 30, -44, 0, 0], np.float32)
 STRENGTH = np.array([1, 0.5, 0.25, 0.25, 0.75, -0.5, 0.5, 0.25, 0.125, 0.5, -0.375, 0, 0])
 
 
-def parts(values: np.ndarray, remainder: float, **about: object) -> PlaceParts:
+def parts(values: np.ndarray, remainder: float, **about: object) -> Answer:
     """Return the parts of a place from its summands."""
     sums = Contributions(values[None], np.array([remainder], np.float32))
-    return place_parts(sums, 0, LABELS, STRENGTH, **about)
+    return answer_of(sums, 0, LABELS, STRENGTH, **{"rank": None, **about})
 
 
 def explanation_of(prediction: Prediction, *, with_regions: bool = False) -> Explanation:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import explanation_samples
 import pytest
+from msgspec.structs import replace
 
 from whyhere.report._explain_words import opening
 from whyhere.report._text import NO_PLACE, percent
@@ -17,7 +16,7 @@ def explanation(kauai):
 
 
 def changed(explanation, **fields):
-    return dataclasses.replace(explanation, here=dataclasses.replace(explanation.here, **fields))
+    return replace(explanation, here=replace(explanation.here, **fields))
 
 
 def test_they_hold_the_numbers_and_names_of_the_record(explanation):
@@ -31,8 +30,8 @@ def test_they_hold_the_numbers_and_names_of_the_record(explanation):
 
 
 def test_where_no_place_stands_out_they_do_not_name_one_as_the_answer(explanation):
-    prediction = dataclasses.replace(explanation.prediction, abstained=True)
-    first, _ = opening(dataclasses.replace(explanation, prediction=prediction))
+    prediction = replace(explanation.prediction, abstained=True)
+    first, _ = opening(replace(explanation, prediction=prediction))
     assert first.startswith(NO_PLACE.removesuffix("."))
     assert "Likely" not in first
     assert "Best guess" not in first
@@ -47,19 +46,12 @@ def test_another_place_is_never_called_the_guess(explanation):
 def test_a_score_without_names_is_said_to_have_none(explanation):
     _, second = opening(changed(explanation, remainder=9.0))
     assert "most of the score has no name" in second
-    groups = tuple(dataclasses.replace(group, concepts=()) for group in explanation.here.groups)
-    _, silent = opening(changed(explanation, groups=groups))
+    _, silent = opening(changed(explanation, concepts=()))
     assert silent.startswith("No concept")
 
 
 def test_what_a_concept_means_to_the_release_stands_behind_it(explanation):
-    groups = tuple(
-        dataclasses.replace(
-            group,
-            concepts=tuple(dataclasses.replace(c, meaning="mostly Norway") for c in group.concepts),
-        )
-        for group in explanation.here.groups
-    )
-    _, second = opening(changed(explanation, groups=groups))
+    concepts = tuple(replace(c, meaning="mostly Norway") for c in explanation.here.concepts)
+    _, second = opening(changed(explanation, concepts=concepts))
     name = explanation.here.reasons.speaking[0].name
     assert f"{name} (mostly Norway)" in second

@@ -1,12 +1,12 @@
 """CSV is read back by the csv module, one row an answer, and no text cell can act as a formula."""
 
 import csv
-import dataclasses
 import io
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from whyhere.report import render
 from whyhere.report._csv import COLUMNS
@@ -57,7 +57,7 @@ def test_concepts_are_named_strongest_first(kauai, card):
 @example(name='a"b,c\r\nd')
 @example(name="\t=1")
 def test_any_name_is_one_cell_of_one_row_and_no_formula(name, kauai, card):
-    named = dataclasses.replace(kauai, photo=name)
+    named = replace(kauai, photo=name)
     text = render([named], "csv", card=card)
     assert len(text.splitlines()) == 1 + len(kauai.answers)
     for row in rows_of(text):

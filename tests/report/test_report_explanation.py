@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import replace
 
 import jsonschema
 import pytest
 from explanation_samples import explanation_of
 from lxml import html as lxml_html
+from msgspec.structs import replace
 
 from browser import FONT_SETS
 from whyhere import UsageError
-from whyhere.explain import Change
-from whyhere.prediction import Assumptions, HintWords
+from whyhere.prediction import Assumptions, Change, HintWords
 from whyhere.report import EXPLANATION_FORMATS, explanation_schema, stream_explanation
 
 
@@ -70,12 +69,12 @@ def test_that_nothing_changes_is_said_only_where_nothing_was_changed(explained, 
 
 
 def test_a_strength_that_is_not_zero_never_looks_like_zero(explained, card):
-    group, *others = explained.here.groups
-    small = replace(group, concepts=(replace(group.concepts[0], strength=-0.004), *group.concepts[1:]))
+    first, *others = explained.here.concepts
+    small = replace(first, strength=-0.004)
     change = Change("a", "snow", "water", before=0.0049, after=-0.0)
     explanation = replace(
         explained,
-        here=replace(explained.here, groups=(small, *others)),
+        here=replace(explained.here, concepts=(small, *others)),
         intervention=replace(explained.intervention, changes=(change,)),
     )
     text = render(explanation, "table", card, width=120)

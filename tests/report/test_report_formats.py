@@ -1,7 +1,6 @@
 """What holds for all formats: golden files, one door, streaming, refusal of what cannot be written."""
 
 import csv
-import dataclasses
 import io
 import json
 import math
@@ -10,6 +9,7 @@ import sys
 
 import pytest
 from lxml import etree
+from msgspec.structs import replace
 
 from whyhere.errors import UsageError
 from whyhere.report import FORMATS, TAILS, render, stream
@@ -24,8 +24,7 @@ def test_golden(format, name, fiji, everything, card, check_golden):
     # No real preview: how a JPEG is compressed changes with the version of Pillow.
     predictions = [fiji] if name == "one" else everything[-2:] if format == "html" else everything
     plain = [
-        dataclasses.replace(p, thumbnail=p.thumbnail and b"\xff\xd8\xff\xd9", surface=p.surface[:40])
-        for p in predictions
+        replace(p, thumbnail=p.thumbnail and b"\xff\xd8\xff\xd9", surface=p.surface[:40]) for p in predictions
     ]
     check_golden(f"{name}.{EXTENSION.get(format, format)}", render(plain, format, card=card))
 
@@ -99,23 +98,23 @@ def test_an_unknown_format_is_refused_at_once_with_the_list(card):
 @pytest.mark.parametrize("field", ["lat", "lon", "radius_km", "probability", "score", "remainder"])
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_numbers_that_are_not_finite_are_refused(format, field, value, kauai, card):
-    broken = dataclasses.replace(kauai.answers[1], **{field: value})
+    broken = replace(kauai.answers[1], **{field: value})
     with pytest.raises(ValueError, match=f"answer 2: {field}"):
-        render([dataclasses.replace(kauai, answers=(kauai.answers[0], broken))], format, card=card)
+        render([replace(kauai, answers=(kauai.answers[0], broken))], format, card=card)
 
 
 def test_a_contribution_that_is_not_finite_is_refused_by_name(kauai, card):
     first = kauai.answers[0]
-    concepts = (dataclasses.replace(first.concepts[0], contribution=math.nan), *first.concepts[1:])
-    broken = dataclasses.replace(kauai, answers=(dataclasses.replace(first, concepts=concepts),))
+    concepts = (replace(first.concepts[0], contribution=math.nan), *first.concepts[1:])
+    broken = replace(kauai, answers=(replace(first, concepts=concepts),))
     with pytest.raises(ValueError, match=f"contribution of {first.concepts[0].id}"):
         render([broken], "jsonl", card=card)
 
 
 @pytest.mark.parametrize("format", FORMATS)
 def test_a_photo_without_answers_or_concepts_is_written(format, kauai, card):
-    bare = dataclasses.replace(kauai.answers[0], concepts=(), remainder=kauai.answers[0].score)
-    predictions = [dataclasses.replace(kauai, answers=()), dataclasses.replace(kauai, answers=(bare,))]
+    bare = replace(kauai.answers[0], concepts=(), remainder=kauai.answers[0].score)
+    predictions = [replace(kauai, answers=()), replace(kauai, answers=(bare,))]
     assert "Kapaa" in render(predictions, format, card=card)
 
 

@@ -1,6 +1,5 @@
 """GeoJSON is read back by shapely and by the geojson package."""
 
-import dataclasses
 import json
 
 import geojson
@@ -9,6 +8,7 @@ import pytest
 import shapely
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from whyhere.geo import great_circle_km
 from whyhere.report import render
@@ -66,7 +66,7 @@ def test_nothing_to_say_is_still_a_collection(card):
 
 @given(name=st.text(st.characters()))
 def test_any_name_survives(name, kauai, card):
-    features = json.loads(render([dataclasses.replace(kauai, photo=name)], "geojson", card=card))["features"]
+    features = json.loads(render([replace(kauai, photo=name)], "geojson", card=card))["features"]
     assert {feature["properties"]["photo"] for feature in features} == {printable(name)}
 
 

@@ -1,11 +1,10 @@
 """GPX is read back with lxml: a waypoint an answer, elements in the order of the schema, any name."""
 
-import dataclasses
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
+from msgspec.structs import replace
 
 from whyhere.report import render
 from whyhere.report._text import printable
@@ -32,6 +31,6 @@ def test_a_waypoint_an_answer(everything, card):
 
 @given(name=st.text(st.characters()))
 def test_any_name_survives(name, kauai, card):
-    for point in waypoints([dataclasses.replace(kauai, photo=name)], card):
+    for point in waypoints([replace(kauai, photo=name)], card):
         first = point.findtext("g:desc", namespaces=NS).split("\n")[0]
         assert first == printable(name)

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from lxml import html
+from msgspec.structs import replace
 
 import whyhere.report._geometry as land
 from whyhere.geo import LatLon
@@ -194,11 +195,11 @@ def test_any_text_anywhere_leaves_the_structure_alone(text, hostile, card):
 
     def with_text(words):
         answer = hostile.answers[0]
-        concept = dataclasses.replace(answer.concepts[0], id=words, name=words, group=words)
+        concept = replace(answer.concepts[0], id=words, name=words, group=words)
         place = dataclasses.replace(answer.place, name=words, admin1=None, country=None)
-        changed = dataclasses.replace(answer, place=place, concepts=(concept,))
-        release = dataclasses.replace(card, name=words, summary=words, limits=(words,), attribution=(words,))
-        return dataclasses.replace(hostile, photo=words, release=words, answers=(changed,)), release
+        changed = replace(answer, place=place, concepts=(concept,))
+        release = replace(card, name=words, summary=words, limits=(words,), attribution=(words,))
+        return replace(hostile, photo=words, release=words, answers=(changed,)), release
 
     assert structure(*with_text(text)) == structure(*with_text("x"))
 
@@ -224,7 +225,7 @@ def test_badges_hide_neither_each_other_nor_the_points():
 
 
 def test_many_photos_get_an_overview_of_dots(kauai, card):
-    small = dataclasses.replace(kauai, answers=kauai.answers[:1], surface=(), thumbnail=None)
+    small = replace(kauai, answers=kauai.answers[:1], surface=(), thumbnail=None)
     tree = html.document_fromstring(render([small] * 31, "html", card=card))
     section = tree.xpath("//section[@aria-labelledby='overview']")[0]
     assert len(section.xpath(".//li")) == 31
@@ -238,10 +239,8 @@ def test_many_photos_get_an_overview_of_dots(kauai, card):
 @example(lat=-90.0, lon=179.0, radius_km=50.0)
 @example(lat=0.0, lon=-180.0, radius_km=2500.0)
 def test_maps_can_be_drawn_anywhere(lat, lon, radius_km, kauai, card):
-    moved = dataclasses.replace(kauai.answers[0], lat=lat, lon=lon, radius_km=radius_km)
-    page = render(
-        [dataclasses.replace(kauai, answers=(moved,), exif_gps=LatLon(-lat, lon))], "html", card=card
-    )
+    moved = replace(kauai.answers[0], lat=lat, lon=lon, radius_km=radius_km)
+    page = render([replace(kauai, answers=(moved,), exif_gps=LatLon(-lat, lon))], "html", card=card)
     assert not re.search(r"\b(nan|inf)\b", re.sub(r"base64,[^\"]+", "", page))
     assert 'class="inset"' in page
 

@@ -1,7 +1,6 @@
 """JSON and JSON lines keep to the shipped schema and lose nothing of a photo's name but broken bytes."""
 
 import copy
-import dataclasses
 import json
 import re
 from pathlib import Path
@@ -10,6 +9,7 @@ import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from whyhere.prediction import Assumptions, CountryShare, HintWords, UnitShare
 from whyhere.report import prediction_schema, render
@@ -100,7 +100,7 @@ def test_contributions_and_remainder_add_up_to_the_score_after_a_round_trip(ever
 @pytest.mark.parametrize("format", ["json", "jsonl"])
 @given(name=st.text(st.characters(exclude_categories=["Cs"])))
 def test_any_name_comes_back_as_it_was(format, name, kauai, card):
-    named = dataclasses.replace(kauai, photo=name, answers=kauai.answers[:1])
+    named = replace(kauai, photo=name, answers=kauai.answers[:1])
     text = render([named], format, card=card)
     assert json.loads(text)["photo"] == name
     if format == "jsonl":
@@ -110,7 +110,7 @@ def test_any_name_comes_back_as_it_was(format, name, kauai, card):
 @given(data=st.binary())
 def test_bytes_that_are_not_utf8_become_visible_escapes(data, kauai, card):
     name = data.decode("utf-8", "surrogateescape")
-    photo = json.loads(render([dataclasses.replace(kauai, photo=name)], "jsonl", card=card))["photo"]
+    photo = json.loads(render([replace(kauai, photo=name)], "jsonl", card=card))["photo"]
     assert photo == data.decode("utf-8", "backslashreplace")
 
 
@@ -120,7 +120,7 @@ def test_what_was_assumed_stands_in_the_json_with_the_words_that_counted(kauai, 
         CountryShare("US", "United States", 0.5, (UnitShare("Hawaii", 0.4),)),
         CountryShare(None, "open sea", 0.25),
     )
-    assumed = dataclasses.replace(kauai, assumptions=Assumptions("Finland", hint, 0.02), countries=shares)
+    assumed = replace(kauai, assumptions=Assumptions("Finland", hint, 0.02), countries=shares)
     value = json.loads(render([assumed], "json", card=card))
     VALIDATOR.validate(value)
     assert value["assumptions"] == {

@@ -1,13 +1,12 @@
 """KML is read back by fastkml, and is well-formed XML whatever a photo is called."""
 
-import dataclasses
-
 import pytest
 from fastkml import KML, Folder, Placemark
 from fastkml.utils import find_all
 from hypothesis import example, given
 from hypothesis import strategies as st
 from lxml import etree
+from msgspec.structs import replace
 
 from whyhere.report import render
 from whyhere.report._text import printable
@@ -63,7 +62,7 @@ def test_the_document_names_its_sources(kauai, card):
 @given(name=st.text(st.characters()))
 @example(name="]]></name><script/>&amp;\x00\x0b\udcff\ufffe\n")
 def test_any_name_gives_well_formed_xml(name, kauai, card):
-    text = render([dataclasses.replace(kauai, photo=name)], "kml", card=card)
+    text = render([replace(kauai, photo=name)], "kml", card=card)
     root = etree.fromstring(text.encode("utf-8"))
     assert (root.findtext(".//k:Folder/k:name", namespaces=NS) or "") == printable(name)
 

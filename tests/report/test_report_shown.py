@@ -1,11 +1,11 @@
 """Predictions in a notebook and at a prompt: three lines, a picture, and files by their suffix."""
 
-import dataclasses
 import io
 import json
 
 import pytest
 from lxml import etree, html
+from msgspec.structs import replace
 from PIL import Image
 
 from whyhere.errors import UsageError
@@ -34,7 +34,7 @@ def test_a_notebook_shows_text_and_picture(kauai):
 
 
 def test_a_hostile_name_is_text(kauai):
-    prediction = dataclasses.replace(kauai, photo="<script>\n\x1b[31m\u202e'\"&]]>\udcff\x00", surface=())
+    prediction = replace(kauai, photo="<script>\n\x1b[31m\u202e'\"&]]>\udcff\x00", surface=())
     name = printable(prediction.photo)
     assert name in repr(prediction)
     shown = html.fragment_fromstring(prediction._repr_html_())
@@ -45,7 +45,7 @@ def test_a_hostile_name_is_text(kauai):
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_the_suffix_says_what_is_saved(kauai, card, tmp_path, suffix):
-    prediction = dataclasses.replace(kauai, card=card)
+    prediction = replace(kauai, card=card)
     path = prediction.save(tmp_path / f"Kauai{suffix}")
     data = path.read_bytes()
     if suffix == ".png":

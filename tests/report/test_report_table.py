@@ -1,11 +1,11 @@
 """The table fits its width, needs no colour, and says the numbers it draws."""
 
-import dataclasses
 import re
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from rich.cells import cell_len
 
 from whyhere.prediction import UNCONFIRMED, Assumptions
@@ -70,14 +70,13 @@ def test_a_star_is_explained_where_there_is_one(kauai, card):
     assert "overcast sky*" in text
     assert UNCONFIRMED in text
     answers = tuple(
-        dataclasses.replace(a, concepts=tuple(dataclasses.replace(c, evidence="") for c in a.concepts))
-        for a in kauai.answers
+        replace(a, concepts=tuple(replace(c, evidence="") for c in a.concepts)) for a in kauai.answers
     )
-    assert "*" not in render([dataclasses.replace(kauai, answers=answers)], "table", card=card)
+    assert "*" not in render([replace(kauai, answers=answers)], "table", card=card)
 
 
 def test_abstention_is_said_first(abstained, card):
-    alone = dataclasses.replace(abstained, assumptions=Assumptions())
+    alone = replace(abstained, assumptions=Assumptions())
     lines = render([alone], "table", card=card).splitlines()
     assert lines[2] == "No place stands out. These are only the least unlikely places."
     lines = render([abstained], "table", card=card, width=120).splitlines()
@@ -108,7 +107,7 @@ def test_as_many_concepts_as_asked(kauai, card):
 @settings(deadline=None)
 @given(name=st.text(st.characters(), max_size=200), width=st.integers(40, 120))
 def test_any_name_fits_on_the_first_line(name, width, kauai, card):
-    text = render([dataclasses.replace(kauai, photo=name)], "table", card=card, width=width)
+    text = render([replace(kauai, photo=name)], "table", card=card, width=width)
     lines = text.split("\n")
     assert set(lines[1]) == {"─"}
     assert all(cell_len(line) <= width for line in lines)
@@ -116,7 +115,7 @@ def test_any_name_fits_on_the_first_line(name, width, kauai, card):
 
 
 def test_markup_in_names_is_not_interpreted(kauai, card):
-    named = dataclasses.replace(kauai, photo="[bold red]x[/] :smile:")
+    named = replace(kauai, photo="[bold red]x[/] :smile:")
     assert "[bold red]x[/] :smile:" in render([named], "table", card=card)
 
 

@@ -1,13 +1,12 @@
 """Text that came from outside is shown as it is or as visible escapes; numbers read as people say them."""
 
-import dataclasses
 import unicodedata
-from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from whyhere.geo import LatLon
 from whyhere.prediction import Assumptions, HintWords
@@ -103,10 +102,10 @@ def test_zero_has_no_sign():
 
 def test_exif_position_is_compared_with_the_answers(kauai):
     assert exif_text(kauai) == "22.154, -159.641, 34 km from answer 1"
-    elsewhere = dataclasses.replace(kauai, exif_gps=LatLon(-17.6, -149.5))
+    elsewhere = replace(kauai, exif_gps=LatLon(-17.6, -149.5))
     assert exif_text(elsewhere).endswith("within the radius of answer 2")
-    assert exif_text(dataclasses.replace(kauai, exif_gps=None)) is None
-    assert exif_text(dataclasses.replace(kauai, answers=())) == "22.154, -159.641"
+    assert exif_text(replace(kauai, exif_gps=None)) is None
+    assert exif_text(replace(kauai, answers=())) == "22.154, -159.641"
 
 
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False, min_value=-1e9, max_value=1e9)))

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,30 +17,7 @@ from whyhere._text import name_key
 from whyhere.alignment import ImageCode
 from whyhere.concepts import ConceptLabel, find_concept, unknown_concept
 from whyhere.errors import UsageError
-from whyhere.explain._plain import plain_fields
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One concept that was changed.
-
-    Attributes:
-        id: Concept id in the release.
-        name: Name for people.
-        group: Group it belongs to.
-        before: Strength in the photo, 1 for the photo's strongest concept; see `strengths`.
-        after: Strength after the change, in the same unit.
-    """
-
-    id: str
-    name: str
-    group: str
-    before: float
-    after: float
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields as plain values."""
-        return plain_fields(self)
+from whyhere.prediction import Change
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,9 +17,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 from whyhere.alignment import Alignment
 from whyhere.encoders._tracing import TracingTower
-from whyhere.explain._explanation import RegionPicture
 from whyhere.explain._regions import RegionMap, photo_regions
 from whyhere.images import PreprocessSpec
+from whyhere.prediction import RegionPicture
 
 RAISES: Final = (230, 97, 1)
 LOWERS: Final = (64, 130, 214)

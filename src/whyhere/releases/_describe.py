@@ -36,7 +36,7 @@ def describe(release: Release, *, assets: Mapping[str, Asset] = ASSETS) -> dict[
         "alignment": dict(config.alignment),
         "ranking": dict(config.ranking),
         "card": {
-            **dataclasses.asdict(config.card),
+            **config.card.to_dict(),
             "limits": list(config.card.limits),
             "attribution": list(config.card.attribution),
         },

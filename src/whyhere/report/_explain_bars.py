@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from whyhere.explain import Contrast, PlaceParts
+from whyhere.prediction import Answer, Contrast
 from whyhere.report._explain_words import (
     Line,
     lines_of_contrast,
@@ -30,7 +30,7 @@ def bar_scale_of(values: Iterable[float], decimals: int) -> BarScale:
     return BarScale(100 * lowest / span, 100 / span, decimals) if span else BarScale(50.0, 0.0, decimals)
 
 
-def place_table(parts: PlaceParts, scale: BarScale, *, caption: str) -> str:
+def place_table(parts: Answer, scale: BarScale, *, caption: str) -> str:
     """Return the sum that is the score of a place."""
     lines = list(lines_of_place(parts, LISTED))
     body = "".join(
@@ -48,7 +48,7 @@ def place_table(parts: PlaceParts, scale: BarScale, *, caption: str) -> str:
     )
 
 
-def contrast_table(here: PlaceParts, contrast: Contrast, scale: BarScale, *, caption: str) -> str:
+def contrast_table(here: Answer, contrast: Contrast, scale: BarScale, *, caption: str) -> str:
     """Return the difference of two scores, with both terms."""
     there = contrast.there
     lines = list(lines_of_contrast(contrast, LISTED))
@@ -66,7 +66,7 @@ def contrast_table(here: PlaceParts, contrast: Contrast, scale: BarScale, *, cap
     )
 
 
-def all_concepts(parts: PlaceParts, scale: BarScale) -> str:
+def all_concepts(parts: Answer, scale: BarScale) -> str:
     """Return every concept by group, folded away."""
     tables = "".join(
         f"<table><caption>{escape(printable(group.name))} "
@@ -88,7 +88,7 @@ def all_concepts(parts: PlaceParts, scale: BarScale) -> str:
     )
 
 
-def equation(parts: PlaceParts, decimals: int) -> str:
+def equation(parts: Answer, decimals: int) -> str:
     """Return for, against and remainder as the sum that is the score."""
     values = [concept.contribution for concept in parts.concepts]
     positive, negative = sum(v for v in values if v > 0), sum(v for v in values if v < 0)

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
 from whyhere.picture import Picture
-from whyhere.prediction import UNCONFIRMED
+from whyhere.prediction import UNCONFIRMED, Explanation
 from whyhere.reasons import folded
 from whyhere.report._charts import Bar, bars
 from whyhere.report._explain_words import place_called
 from whyhere.report._text import assumed, printable
-
-if TYPE_CHECKING:
-    from whyhere.explain import Explanation
 
 _LISTED = 3  # concepts drawn a group; the others are drawn as one bar
 _HOW = "Right of the line speaks for it, left against it. A hypothesis, not proof."
@@ -33,7 +29,8 @@ def chart(explanation: Explanation) -> Picture:
     else:
         title = f"{place_called(here)} rather than {place_called(contrast.there)}"
         for other in contrast.groups:
-            rows += _rows(other.name, other.difference, [(c.shown_as, c.difference) for c in other.concepts])
+            differences = [(c.shown_as, c.difference) for c in other.concepts]
+            rows += _rows(other.name, other.contribution, differences)
         remainder, score = contrast.remainder, contrast.score
     rows += [Bar("unnamed remainder", remainder, True), Bar("sum", score, True)]
     prediction = explanation.prediction

@@ -10,8 +10,7 @@ import base64
 from html import escape
 from importlib.resources import files
 
-from whyhere.explain import Contrast, Explanation, Intervention, PlaceParts
-from whyhere.prediction import Prediction, ReleaseCard
+from whyhere.prediction import Answer, Contrast, Explanation, Intervention, Prediction, ReleaseCard
 from whyhere.report._explain_bars import (
     all_concepts,
     bar_scale_of,
@@ -124,7 +123,7 @@ def _photo(explanation: Explanation) -> str:
     )
 
 
-def _verdict(explanation: Explanation, here: PlaceParts) -> str:
+def _verdict(explanation: Explanation, here: Answer) -> str:
     town, _, rest = place_called(here).partition(", ")
     parts = [
         f'<p class="kicker">Explained: {escape(chosen_text(here))}</p>'
@@ -145,7 +144,7 @@ def _verdict(explanation: Explanation, here: PlaceParts) -> str:
     return "".join(parts)
 
 
-def _chance(explanation: Explanation, parts: PlaceParts) -> str:
+def _chance(explanation: Explanation, parts: Answer) -> str:
     return chance_text(parts.probability, parts.radius_km, explanation.prediction.assumptions)
 
 

@@ -6,13 +6,10 @@ import json
 import math
 from collections.abc import Callable, Iterator
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from whyhere.errors import UsageError
-
-if TYPE_CHECKING:
-    from whyhere.explain import Explanation
-    from whyhere.prediction import ReleaseCard
+from whyhere.prediction import Explanation, ReleaseCard
 
 EXPLANATION_FORMATS: tuple[str, ...] = ("table", "json", "html")
 """Names that `stream_explanation` knows."""

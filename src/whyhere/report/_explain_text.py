@@ -10,8 +10,7 @@ from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 
 from whyhere._text import to_ascii
-from whyhere.explain import Contrast, Explanation, Intervention, PlaceParts
-from whyhere.prediction import UNCONFIRMED, Answer, Assumptions
+from whyhere.prediction import UNCONFIRMED, Answer, Assumptions, Contrast, Explanation, Intervention
 from whyhere.report._explain_words import (
     MODEL_ONLY,
     STRENGTH,
@@ -113,7 +112,7 @@ class _Page(_Table):
         if (gps := exif_text(prediction)) is not None:
             self.line((f"EXIF GPS: {gps} (not used to answer)", ""))
 
-    def place(self, parts: PlaceParts, decimals: int, assumptions: Assumptions) -> None:
+    def place(self, parts: Answer, decimals: int, assumptions: Assumptions) -> None:
         """Print the sum that is the score of a place."""
         self.title(f"Why {place_called(parts)}?", "")
         self.chance(parts, assumptions)
@@ -135,7 +134,7 @@ class _Page(_Table):
         if "strength" in heads:
             self.paragraph(STRENGTH, "dim")
 
-    def contrast(self, here: PlaceParts, contrast: Contrast, decimals: int, assumptions: Assumptions) -> None:
+    def contrast(self, here: Answer, contrast: Contrast, decimals: int, assumptions: Assumptions) -> None:
         """Print the difference of two scores."""
         there = contrast.there
         self.title(rather_text(here, there), "")
@@ -150,7 +149,7 @@ class _Page(_Table):
         ):
             self.total(label, values[-len(heads) :], lines, heads, decimals, style=style)
 
-    def chance(self, parts: PlaceParts, assumptions: Assumptions) -> None:
+    def chance(self, parts: Answer, assumptions: Assumptions) -> None:
         """Print the probability of a place, and where it is."""
         self.paragraph(chance_text(parts.probability, parts.radius_km, assumptions), "bold")
         self.paragraph(f"{spot_text(parts)}, {chosen_text(parts)}; {town_text(parts.place)}")

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from whyhere.explain import Contrast, Explanation, Intervention, PlaceParts
-from whyhere.prediction import ConceptContribution
+from whyhere.prediction import Answer, ConceptContribution, Contrast, Explanation, Intervention
 from whyhere.reasons import REMAINDER, folded
 from whyhere.report._reasons import listed_text
 from whyhere.report._text import (
@@ -51,7 +50,7 @@ class Line:
     there: float | None = None
 
 
-def lines_of_place(parts: PlaceParts, limit: int) -> Iterator[Line]:
+def lines_of_place(parts: Answer, limit: int) -> Iterator[Line]:
     """Yield the groups of a score with their `limit` strongest concepts each, less groups of nothing."""
     reasons = parts.reasons
     for group in parts.groups:
@@ -74,7 +73,9 @@ def lines_of_contrast(contrast: Contrast, limit: int) -> Iterator[Line]:
             if concept.here or concept.there
         ]
         here, there = sum(line.here or 0.0 for line in lines), sum(line.there or 0.0 for line in lines)
-        yield from _listed(Line(group.name, "group", group.difference, here=here, there=there), lines, limit)
+        yield from _listed(
+            Line(group.name, "group", group.contribution, here=here, there=there), lines, limit
+        )
 
 
 def _listed(group: Line, lines: Sequence[Line], limit: int, rest: Sequence[Line] = ()) -> Iterator[Line]:
@@ -139,7 +140,7 @@ def _quoted(concept: ConceptContribution) -> str:
     return f"{name} ({printable(concept.meaning)})" if meant and concept.strength > 0 else name
 
 
-def place_called(parts: PlaceParts) -> str:
+def place_called(parts: Answer) -> str:
     """Return what to call a place, safe to show: the area that its radius spans.
 
     A position or town that was asked for is no estimate and keeps its own name.
@@ -147,12 +148,12 @@ def place_called(parts: PlaceParts) -> str:
     return printable(str(parts.place if parts.how == "nearest" else parts.area))
 
 
-def rather_text(here: PlaceParts, there: PlaceParts) -> str:
+def rather_text(here: Answer, there: Answer) -> str:
     """Return "Why Hawaii, United States rather than Suva, Central, Fiji?"."""
     return f"Why {place_called(here)} rather than {place_called(there)}?"
 
 
-def chosen_text(parts: PlaceParts) -> str:
+def chosen_text(parts: Answer) -> str:
     """Say which point is explained and why this one: "answer 1", "the best-scoring point in Japan"."""
     asked = printable(parts.asked or "")
     rank = f"answer {parts.rank}" if parts.rank else ""
@@ -165,7 +166,7 @@ def chosen_text(parts: PlaceParts) -> str:
     return f"{text} ({rank})" if rank else text
 
 
-def spot_text(parts: PlaceParts) -> str:
+def spot_text(parts: Answer) -> str:
     """Return "lat, lon" of a place."""
     return coordinates(parts.lat, parts.lon)
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from whyhere.picture import Picture, as_notebook_html
-from whyhere.prediction import ConceptContribution, Prediction, ReleaseCard
+from whyhere.prediction import ConceptContribution, Explanation, Prediction, ReleaseCard
 from whyhere.report._canvas import Item, Label, picture
 from whyhere.report._explain_chart import chart
 from whyhere.report._explain_stream import stream_explanation
@@ -35,9 +34,6 @@ from whyhere.report._text import (
     signed,
     town_text,
 )
-
-if TYPE_CHECKING:
-    from whyhere.explain import Explanation
 
 _NAMED = 3
 _LETTERS = 110  # of a line below a map, in bold
