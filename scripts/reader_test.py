@@ -198,12 +198,11 @@ def features_of_table(paths: Sequence[Path], *, rows: int, before: int) -> NDArr
 
 def computed_features(folder: Path, names: Sequence[str], release: str, cache: Path) -> NDArray[np.float32]:
     """Compute the features of photos, or read those computed before."""
-    from whyhere._assembly import preprocessing_of
-    from whyhere.releases import load_image_tower, resolve
-    from whyhere.training import PhotoStore, cached_features, tower_fingerprint_of
+    from whyhere.embeddings import Embedder, EmbeddingCache, tower_fingerprint
+    from whyhere.releases import resolve
+    from whyhere.training import PhotoStore
 
     found, store = resolve(release), PhotoStore(folder)
-    tower = load_image_tower(found, threads=None)
     photos = [store.find(name) for name in names]
     missing = [photo for photo in photos if isinstance(photo, str)]
     if missing:
@@ -213,17 +212,15 @@ def computed_features(folder: Path, names: Sequence[str], release: str, cache: P
         if done % 50 == 0 or done == total:
             print(f"features {done} of {total}", file=sys.stderr)
 
-    features, unreadable = cached_features(
-        [photo for photo in photos if not isinstance(photo, str)],
-        names,
-        tower=tower,
-        tower_fingerprint=tower_fingerprint_of(found),
-        spec=preprocessing_of(found, tower),
-        folder=cache,
-        progress=report,
-    )
-    for row, why in unreadable.items():
+    embedder = Embedder.open(found, view_average="embeddings")
+    kept = EmbeddingCache(embedder, fingerprint=tower_fingerprint(found), folder=cache)
+    stored = [photo for photo in photos if not isinstance(photo, str)]
+    embedded = kept.embed_photos(stored, names, progress=report)
+    for row, why in embedded.unreadable.items():
         print(f"{names[row]}: left out: {why}", file=sys.stderr)
+    features = np.full((len(names), *embedder.shape), np.nan, np.float32)
+    readable = embedded.rows >= 0
+    features[readable] = embedded.values[embedded.rows[readable]]
     return features
 
 

@@ -58,6 +58,7 @@ MAY_IMPORT = {
         "gallery",
         "alignment",
     },
+    "embeddings": {"errors", "_io", "images", "encoders", "releases"},
 }
 # Results show and save themselves, as notebooks expect; what draws and writes them is loaded when asked.
 MAY_LOAD_WHEN_ASKED = {"prediction": {"picture", "report"}, "explain": {"report"}}

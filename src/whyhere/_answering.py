@@ -22,7 +22,7 @@ from whyhere.geo import (
     parse_region,
     place_names,
 )
-from whyhere.images import Photo, preprocess, thumbnail
+from whyhere.images import Photo, thumbnail
 from whyhere.prediction import (
     Assumptions,
     HintWords,
@@ -105,26 +105,6 @@ class Answered:
     points: tuple[int, ...]
     parts: Contributions
     prediction: Prediction
-
-
-def features_of(photo: Photo, parts: Parts) -> NDArray[np.float32]:
-    """Look at a photo: the one slow step.
-
-    Returns:
-        The mean of the unit embeddings of its views, unit length, shape (p,). Where a release averages scores
-        over the views instead, the raw embeddings of all views, shape (v, p).
-    """
-    return features_of_pixels(preprocess(photo.image, parts.preprocessing), parts)
-
-
-def features_of_pixels(pixels: NDArray[np.float32], parts: Parts) -> NDArray[np.float32]:
-    """Look at the views of a photo that `preprocess` made; as `features_of`."""
-    embeddings = parts.tower.embed_only(pixels)
-    if parts.view_average == "logits":
-        return embeddings
-    mean = (embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)).mean(axis=0)
-    features: NDArray[np.float32] = mean / np.linalg.norm(mean)
-    return features
 
 
 class Answerer:

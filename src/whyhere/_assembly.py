@@ -9,13 +9,14 @@ import numpy as np
 
 from whyhere.alignment import Alignment, GeoClipAlignment, PhotoCodeAlignment, load_alignment
 from whyhere.concepts import ConceptLabel, LandmarkLabel, read_labels, read_landmarks
+from whyhere.embeddings import Embedder
 from whyhere.encoders import ImageTower
 from whyhere.errors import MissingFileError
 from whyhere.gallery import Gallery, PlaceUnits, open_gallery, open_units
 from whyhere.images import PreprocessSpec
 from whyhere.prediction import ReleaseCard
 from whyhere.ranking import RankingConfig
-from whyhere.releases import Release, galleries_dir, load_image_tower, prepare_heads
+from whyhere.releases import Release, galleries_dir, prepare_heads
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,11 @@ class Parts:
     def __post_init__(self) -> None:
         object.__setattr__(self, "labels", self.concepts + tuple(one.concept for one in self.landmarks))
 
+    @property
+    def embedder(self) -> Embedder:
+        """What turns a photo into what the alignment sees: the one slow step."""
+        return Embedder(self.tower, self.preprocessing, self.view_average)
+
 
 def assemble(
     release: Release, *, threads: int | None = None, progress: Callable[[int, int], None] | None = None
@@ -75,7 +81,8 @@ def assemble(
             f"{release.directory / 'config.json'}: for an alignment of kind {config.alignment.get('kind')!r} "
             f'image_tower.view_average must be "{averaged}"'
         )
-    tower = load_image_tower(release, threads=threads)
+    embedder = Embedder.open(release, threads=threads)
+    tower = embedder.tower
     alignment = load_alignment(prepare_heads(release), config.alignment)
     if isinstance(alignment, GeoClipAlignment) and alignment.head.w1.shape[1] != tower.dim:
         raise MissingFileError(
@@ -85,7 +92,7 @@ def assemble(
     gallery = prepare_gallery(release, progress=progress)
     return Parts(
         tower=tower,
-        preprocessing=preprocessing_of(release, tower),
+        preprocessing=embedder.spec,
         gallery=gallery,
         alignment=alignment,
         ranking=RankingConfig.from_dict(config.ranking, where=str(release.directory / "config.json")),
@@ -123,21 +130,6 @@ def _landmarks_of(release: Release, alignment: Alignment) -> tuple[LandmarkLabel
     if [len(one.photos) for one in landmarks] != photos:
         raise MissingFileError(f"{path}: not the landmarks of model.safetensors; reinstall the release")
     return landmarks
-
-
-def preprocessing_of(release: Release, tower: ImageTower) -> PreprocessSpec:
-    """Return how photos are prepared for the tower of a release.
-
-    Raises:
-        MissingFileError: What the release says of its image tower makes no sense.
-    """
-    config = release.config.image_tower
-    wanted = {"size_px": tower.image_size, "resample": config.resample, "views": config.views}
-    wanted |= {key: value for key in ("mean", "std") if (value := getattr(config, key)) is not None}
-    try:
-        return PreprocessSpec.from_dict(wanted)
-    except ValueError as error:
-        raise MissingFileError(f"{release.directory / 'config.json'}: image_tower: {error}") from error
 
 
 def prepare_gallery(release: Release, *, progress: Callable[[int, int], None] | None = None) -> Gallery:

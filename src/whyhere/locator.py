@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whyhere import _explaining
-from whyhere._answering import Answerer, Query, Shot, features_of, features_of_pixels
+from whyhere._answering import Answerer, Query, Shot
 from whyhere._assembly import Parts, assemble
 from whyhere._hints import Hint, read_hint
 from whyhere.alignment import ImageCode
@@ -193,7 +193,7 @@ class Locator:
             return Shot.of(photo, query), preprocess(photo.image, self._parts.preprocessing)
 
         for shot, pixels in prepared_ahead(photos, prepare, on_error=on_error):
-            code = self._parts.alignment.encode_image(features_of_pixels(pixels, self._parts))
+            code = self._parts.alignment.encode_image(self._parts.embedder.embed_pixels(pixels))
             yield self._answerer.answer(code, query, shot).prediction
 
     def explain(
@@ -285,7 +285,7 @@ class Locator:
 
         A release that averages scores over views has the embeddings of all views, shape (v, p).
         """
-        return features_of(self._open(photo, name=name), self._parts)
+        return self._parts.embedder.embed(self._open(photo, name=name).image)
 
     def encode(self, photo: PhotoSource, *, name: str | None = None) -> ImageCode:
         """Return the code of a photo, from which it can be answered and explained many times."""
@@ -331,4 +331,4 @@ class Locator:
         return self._answerer.answer(self._encode(photo), query, Shot.of(photo, query)).prediction
 
     def _encode(self, photo: Photo) -> ImageCode:
-        return self._parts.alignment.encode_image(features_of(photo, self._parts))
+        return self._parts.alignment.encode_image(self._parts.embedder.embed(photo.image))

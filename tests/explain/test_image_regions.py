@@ -243,8 +243,8 @@ def test_pictures_of_impossible_size_are_refused():
 
 
 def test_the_base_release_maps_a_real_photo(base_release, sample_photos):
-    from whyhere._assembly import preprocessing_of
     from whyhere.alignment import load_alignment
+    from whyhere.embeddings import preprocessing_of
     from whyhere.encoders._tracing import TracingTower
     from whyhere.releases import asset_path
 

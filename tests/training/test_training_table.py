@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from whyhere.errors import MissingFileError, UsageError
-from whyhere.training import read_table
+from whyhere.training import features_from_file, read_table
 
 
 def write(path, text):
@@ -133,3 +133,12 @@ def test_what_is_kept_is_a_position_on_earth(tmp_path_factory, places):
     for row, lat, lon in zip(table.row, table.lat, table.lon, strict=True):
         assert (lat, lon) == places[row]
         assert math.isfinite(lat)
+
+
+def test_given_features_must_fit_the_table(tmp_path):
+    np.save(tmp_path / "f.npy", np.zeros((3, 4), np.float32))
+    assert features_from_file(tmp_path / "f.npy", rows=3).shape == (3, 4)
+    with pytest.raises(UsageError, match="each of the 4 rows"):
+        features_from_file(tmp_path / "f.npy", rows=4)
+    with pytest.raises(MissingFileError, match="--features"):
+        features_from_file(tmp_path / "none.npy", rows=4)

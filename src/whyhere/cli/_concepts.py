@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
 from whyhere.cli._output import checked_target
-from whyhere.cli._terminal import print_json
+from whyhere.cli._terminal import place_progress, print_json
 from whyhere.errors import MissingFileError, UsageError
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 NOT_BUILT = "build them with `whyhere concepts build {} --out FILE`"
 BUILT_SUFFIXES = (".safetensors", ".json")
-_Made = TypeVar("_Made")
 SHIPPED_TOWER = "clip-vit-b16"
 
 BankPath = Annotated[
@@ -206,9 +205,9 @@ def _directions(own: OwnBank, release: str, text_tower: Path | None) -> tuple[Di
     if shipped is not None:
         fingerprint = shipped.tower_fingerprint
     else:
-        from whyhere.training import tower_fingerprint_of
+        from whyhere.embeddings import tower_fingerprint
 
-        fingerprint = tower_fingerprint_of(start)
+        fingerprint = tower_fingerprint(start)
     material = OwnMaterial(
         tower=tower,
         tower_fingerprint=fingerprint,
@@ -240,7 +239,12 @@ def _encoder(start: Release, folder: Path | None) -> Encode | None:
         tower = load_text_tower(start)
     else:
         return None
-    return lambda texts: _with_bar("Reading prompts", lambda told: tower.embed(texts, progress=told))
+
+    def embed(texts: Sequence[str]) -> NDArray[np.float32]:
+        with place_progress("Reading prompts") as told:
+            return tower.embed(texts, progress=told)
+
+    return embed
 
 
 def _embedded(
@@ -253,47 +257,23 @@ def _embedded(
         return {}, None, 0
     import numpy as np
 
-    from whyhere._assembly import preprocessing_of
-    from whyhere.releases import home, load_image_tower
-    from whyhere.training import StoredPhoto, cached_features, tower_fingerprint_of
+    from whyhere.embeddings import EmbeddingCache, StoredPhoto
 
-    tower = load_image_tower(start)
+    cache = EmbeddingCache.open(start, view_average="embeddings")
     found: dict[str, NDArray[np.float64]] = {}
     failed: set[str] = set()  # a photo may belong to two concepts
     for key, photos in wanted.items():
-        stored = [StoredPhoto(p, 0, (stat := p.stat()).st_size, stat.st_mtime_ns) for p in photos]
-        names = [str(p) for p in photos]
-
-        def embed(
-            told: Callable[[int, int], None], stored: list[StoredPhoto] = stored, names: list[str] = names
-        ) -> tuple[NDArray[np.float32], dict[int, str]]:
-            return cached_features(
-                stored,
-                names,
-                tower=tower,
-                tower_fingerprint=tower_fingerprint_of(start),
-                spec=preprocessing_of(start, tower),
-                folder=home() / "features",
-                progress=told,
-            )
-
-        features, unreadable = _with_bar(f"Encoding photos of {key or 'the background'}", embed)
-        for row, reason in unreadable.items():
+        stored, names = [StoredPhoto.of(path) for path in photos], [str(path) for path in photos]
+        with place_progress(f"Encoding photos of {key or 'the background'}") as told:
+            embedded = cache.embed_photos(stored, names, progress=told)
+        for row, reason in embedded.unreadable.items():
             if names[row] not in failed:
                 print(f"whyhere: {names[row]}: {reason}; left out", file=sys.stderr)
             failed.add(names[row])
-        good = [row for row in range(len(names)) if row not in unreadable]
-        found[key] = np.asarray(features[good], np.float64)
+        good = embedded.rows[embedded.rows >= 0]
+        found[key] = np.asarray(embedded.values[good], np.float64)
     background = found.pop("", None)
     return found, background, len(failed)
-
-
-def _with_bar(description: str, work: Callable[[Callable[[int, int], None]], _Made]) -> _Made:
-    """Run work that reports its progress, with a bar on a terminal."""
-    from whyhere.cli._terminal import place_progress
-
-    with place_progress(description) as told:
-        return work(told)
 
 
 app = typer.Typer(no_args_is_help=True, help="List and show the geographic concepts; build and check a bank.")

@@ -160,33 +160,20 @@ def features_of_photos(
     Returns:
         The benchmark without the photos that cannot be read, features by name, and sizes of the files.
     """
-    from whyhere._assembly import preprocessing_of
-    from whyhere.releases import home, load_image_tower, resolve
-    from whyhere.training import StoredPhoto, cached_features, tower_fingerprint_of
+    from whyhere.embeddings import EmbeddingCache, StoredPhoto
+    from whyhere.releases import resolve
 
-    resolved = resolve(release)
     queries = benchmark.queries
-    stats = [files[query.photo].stat() for query in queries]
-    tower = load_image_tower(resolved, engine="onnxruntime")
-    values, unreadable = cached_features(
-        [
-            StoredPhoto(files[query.photo], 0, stat.st_size, stat.st_mtime_ns)
-            for query, stat in zip(queries, stats, strict=True)
-        ],
-        [query.photo for query in queries],
-        tower=tower,
-        tower_fingerprint=tower_fingerprint_of(resolved),
-        spec=preprocessing_of(resolved, tower),
-        folder=home() / "features",
-        progress=progress,
-    )
-    kept = tuple(query for row, query in enumerate(queries) if row not in unreadable)
+    stored = [StoredPhoto.of(files[query.photo]) for query in queries]
+    cache = EmbeddingCache.open(resolve(release), view_average="embeddings", engine="onnxruntime")
+    found = cache.embed_photos(stored, [query.photo for query in queries], progress=progress)
+    kept = tuple(query for row, query in enumerate(queries) if row not in found.unreadable)
     problems = [
         Problem("unreadable photo", queries[row].line or None, queries[row].photo, why)
-        for row, why in unreadable.items()
+        for row, why in found.unreadable.items()
     ]
-    by_name = {query.photo: np.asarray(values[row]) for row, query in enumerate(queries)}
-    sizes = {query.photo: stat.st_size for query, stat in zip(queries, stats, strict=True)}
+    by_name = {query.photo: found[row] for row, query in enumerate(queries) if row not in found.unreadable}
+    sizes = {query.photo: photo.size for query, photo in zip(queries, stored, strict=True)}
     return benchmark.keep(kept, *problems), by_name, sizes
 
 

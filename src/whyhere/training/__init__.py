@@ -13,14 +13,13 @@ from whyhere.training._closed_form import closed_form_alignment
 from whyhere.training._concept_patterns import ConceptPatterns, concept_patterns
 from whyhere.training._config import TrainConfig, read_train_config, shipped_configs
 from whyhere.training._directions import concept_directions
-from whyhere.training._features import cached_features, feature_fingerprint, features_from_file
+from whyhere.training._features import features_from_file
 from whyhere.training._forecast import forecast_loss
 from whyhere.training._grounding import Grounding
-from whyhere.training._inputs import tower_fingerprint_of
 from whyhere.training._landmarks import LandmarkRecipe, Titled, make_landmarks
 from whyhere.training._noise import jitter
 from whyhere.training._photo_code import PhotoCodeRecipe, fit_columns, fit_photo_code, learned_patterns
-from whyhere.training._photos import PhotoStore, StoredPhoto
+from whyhere.training._photos import PhotoStore
 from whyhere.training._ridge import RidgeHead, fit_ridge
 from whyhere.training._run import TrainingReport, train_release
 from whyhere.training._selection import Examples, Recipe, choose_recipe
@@ -43,19 +42,16 @@ __all__ = [
     "Recipe",
     "RidgeHead",
     "RowProblem",
-    "StoredPhoto",
     "Titled",
     "TrainConfig",
     "TrainingExamples",
     "TrainingReport",
     "TrainingTable",
     "Workshop",
-    "cached_features",
     "choose_recipe",
     "closed_form_alignment",
     "concept_directions",
     "concept_patterns",
-    "feature_fingerprint",
     "features_from_file",
     "fit_base",
     "fit_columns",
@@ -70,7 +66,6 @@ __all__ = [
     "read_table",
     "read_train_config",
     "shipped_configs",
-    "tower_fingerprint_of",
     "train_base",
     "train_release",
 ]

@@ -10,16 +10,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from whyhere._assembly import preprocessing_of
 from whyhere.alignment import PhotoCodeAlignment
 from whyhere.concepts import LandmarkLabel, PhotoCredit, load_directions
+from whyhere.embeddings import EmbeddingCache
 from whyhere.errors import MissingFileError, UsageError
 from whyhere.gallery import Gallery, interpolate, open_gallery
 from whyhere.ranking import CellIndex
-from whyhere.releases import Release, galleries_dir, home, load_image_tower
-from whyhere.training._features import cached_features
+from whyhere.releases import Release, galleries_dir
 from whyhere.training._grounding import Grounding
-from whyhere.training._inputs import Progress, tower_fingerprint_of
+from whyhere.training._inputs import Progress
 from whyhere.training._landmarks import LandmarkRecipe, Titled, make_landmarks
 from whyhere.training._photo_code import PhotoCodeRecipe, fit_photo_code
 from whyhere.training._photos import PhotoStore
@@ -133,7 +132,7 @@ def read_base_photos(tables: Sequence[Path], start: Release, gallery: Gallery, t
         MissingFileError: A table or photo is missing.
         UsageError: A table lacks a column, or a photo cannot be read.
     """
-    tower = load_image_tower(start, engine="onnxruntime")
+    cache = EmbeddingCache.open(start, view_average="embeddings", engine="onnxruntime")
     rows: list[dict[str, str]] = []
     features: list[NDArray[np.float32]] = []
     for table in tables:
@@ -143,20 +142,16 @@ def read_base_photos(tables: Sequence[Path], start: Release, gallery: Gallery, t
         missing = [photo for photo in stored if isinstance(photo, str)]
         if missing:
             raise MissingFileError(f"{table}: {missing[0]}; photos are looked for beside the table")
-        values, unreadable = cached_features(
+        embedded = cache.embed_photos(
             [photo for photo in stored if not isinstance(photo, str)],
             [row["file"] for row in here],
-            tower=tower,
-            tower_fingerprint=tower_fingerprint_of(start),
-            spec=preprocessing_of(start, tower),
-            folder=home() / "features",
             progress=lambda done, total: told("Encoding photos", done, total),
         )
-        if unreadable:
-            row, why = next(iter(unreadable.items()))
+        if embedded.unreadable:
+            row, why = next(iter(embedded.unreadable.items()))
             raise UsageError(f"{table}: the photo {here[row]['file']} {why}")
         rows += here
-        features.append(np.asarray(values))
+        features.append(embedded.values[embedded.rows])
     return base_photos(rows, np.concatenate(features).astype(np.float64), gallery)
 
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from whyhere._assembly import preprocessing_of
+from whyhere.embeddings import EmbeddingCache, StoredPhoto
 from whyhere.errors import UsageError
-from whyhere.releases import Release, asset_path, home, load_image_tower
-from whyhere.training._features import cached_features, features_from_file
-from whyhere.training._photos import PhotoStore, StoredPhoto
+from whyhere.releases import Release
+from whyhere.training._features import features_from_file
+from whyhere.training._photos import PhotoStore
 from whyhere.training._table import TrainingTable
 
 Progress = Callable[[str, int, int], None]
@@ -40,8 +39,12 @@ def given_features(table: TrainingTable, path: str | Path) -> tuple[TrainingTabl
 
 def computed_features(
     table: TrainingTable, photos: str | Path, start: Release, told: Progress
-) -> tuple[TrainingTable, NDArray[np.float32]]:
-    """Compute features or take them from the cache; missing and unreadable photos become problems."""
+) -> tuple[TrainingTable, NDArray[np.float32], NDArray[np.int64]]:
+    """Compute features or take them from the cache; missing and unreadable photos become problems.
+
+    Returns:
+        The rows that are left, everything in the cache, and the row in the cache of each photo.
+    """
     from whyhere.training import _distributed as parallel
 
     store = PhotoStore(photos)
@@ -56,42 +59,14 @@ def computed_features(
     table = table.without(missing) if missing else table
     if not found:
         raise UsageError(f"none of the {len(missing)} photos of the table is in {photos}; check --photos")
-    # Features are kept: those of two engines must never be mixed.
-    tower = load_image_tower(start, engine="onnxruntime")
-
-    def compute() -> tuple[NDArray[np.float32], dict[int, str]]:
-        return cached_features(
-            found,
-            table.file,
-            tower=tower,
-            tower_fingerprint=tower_fingerprint_of(start),
-            spec=preprocessing_of(start, tower),
-            folder=home() / "features",
-            progress=lambda done, total: told("Encoding photos", done, total),
-        )
-
-    if parallel.rank() == 0:
-        values, unreadable = compute()
-    parallel.barrier()  # the others find everything in the cache
-    if parallel.rank() != 0:
-        values, unreadable = compute()
+    cache = EmbeddingCache.open(start, view_average="embeddings", engine="onnxruntime")
+    for turn in (True, False):  # the first process embeds, the others find everything in the cache
+        if turn == (parallel.rank() == 0):
+            embedded = cache.embed_photos(
+                found, table.file, progress=lambda done, total: told("Encoding photos", done, total)
+            )
+        parallel.barrier()
     rows = np.arange(len(table))
     table = TrainingTable(rows, table.line, table.file, table.lat, table.lon, table.total, table.problems)
-    return table.without(unreadable) if unreadable else table, values
-
-
-def tower_fingerprint_of(start: Release) -> str:
-    """Return what identifies the weights of the image tower."""
-    config = start.config.image_tower
-    if config.asset:
-        files = [asset_path(config.asset) / "manifest.json"]
-    elif config.file:
-        files = [start.directory / Path(config.file).expanduser()]
-    else:
-        folder = start.directory / Path(config.folder or "").expanduser()
-        files = [folder / "config.json", folder / "model.safetensors"]
-    digest = hashlib.sha256(repr(config).encode())
-    for path in files:
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()
+    table = table.without(embedded.unreadable) if embedded.unreadable else table
+    return table, embedded.values, embedded.rows[table.row]

@@ -5,34 +5,11 @@ from __future__ import annotations
 import os
 import tarfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from whyhere.embeddings import StoredPhoto
 from whyhere.errors import MissingFileError
 from whyhere.images import PHOTO_SUFFIXES
-
-
-@dataclass(frozen=True, slots=True)
-class StoredPhoto:
-    """The bytes of one photo, not read yet.
-
-    Attributes:
-        path: The file, or the tar file that holds it.
-        offset: Where it begins in the tar file; 0 for a file of its own.
-        size: Bytes.
-        modified_ns: When `path` was last changed, nanoseconds.
-    """
-
-    path: Path
-    offset: int
-    size: int
-    modified_ns: int
-
-    def read(self) -> bytes:
-        """Read the photo."""
-        with self.path.open("rb") as file:
-            file.seek(self.offset)
-            return file.read(self.size)
 
 
 class PhotoStore:

@@ -92,14 +92,15 @@ def train_release(
         table = _share(read_table(data, need_files=features is None), config)
         if features is not None:
             table, values = given_features(table, features)
+            rows = table.row
         else:
             assert photos is not None
-            table, values = computed_features(table, photos, start, told)
+            table, values, rows = computed_features(table, photos, start, told)
         if not len(table):
             raise UsageError(f"{data}: no photo is left to train on; first: {table.problems[0].reason}")
         if on_problems is not None and parallel.rank() == 0:
             on_problems(table)
-        examples = Examples(values, table.row, table.lat, table.lon)
+        examples = Examples(values, rows, table.lat, table.lon)
         encoder = _encoder(start, config)
         fitted = fit(
             examples,
@@ -109,7 +110,7 @@ def train_release(
             folder=out / "training",
             gallery=np.load(start.part_path(start.config.gallery) / "gallery.npy"),
             resume=resume,
-            identity={"data": _data_fingerprint(examples, directions)},
+            identity={"data": _data_fingerprint(table.row, examples, directions)},
             device=device,
             progress=lambda done, total: told("Training", done, total),
         )
@@ -166,11 +167,11 @@ def _encoder_path(start: Release) -> Path:
     return start.part_path(start.config.location_encoder) / "location_encoder.safetensors"
 
 
-def _data_fingerprint(examples: Examples, directions: NDArray[np.float32]) -> str:
+def _data_fingerprint(rows: NDArray[np.int64], examples: Examples, directions: NDArray[np.float32]) -> str:
     """Return what identifies the data: places, concepts, and the features of a thousand photos."""
     digest = hashlib.sha256()
     some = np.linspace(0, len(examples) - 1, min(len(examples), 1000)).astype(int)
-    for array in (examples.rows, examples.lat, examples.lon, directions, examples.take(some)):
+    for array in (rows, examples.lat, examples.lon, directions, examples.take(some)):
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()[:16]
 
