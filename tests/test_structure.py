@@ -27,6 +27,7 @@ MAY_IMPORT = {
     "encoders": {"errors", "geo", "images"},
     "_io": {"errors"},
     "stats": {"_record"},
+    "tables": {"_record", "errors", "geo", "images"},
     "_text": set(),
     "gallery": {"errors", "geo", "encoders", "_io"},
     "alignment": {"errors", "_io", "geo", "concepts", "encoders"},

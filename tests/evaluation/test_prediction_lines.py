@@ -20,10 +20,10 @@ from whyhere.evaluation import (
     system_prediction,
 )
 from whyhere.evaluation._guesses import parse_prediction
-from whyhere.evaluation._matching import NameIndex, PhotoFolder
 from whyhere.geo import PlaceName
 from whyhere.prediction import Answer, Prediction
 from whyhere.report import stream
+from whyhere.tables import NameIndex, PhotoFolder
 
 
 def read(tmp_path: Path, *lines: object):

@@ -13,11 +13,10 @@ from whyhere.evaluation._apart import (
     photos_asked_about,
     predict_apart,
 )
-from whyhere.evaluation._benchmark import Benchmark, Problem, Query, read_benchmark
+from whyhere.evaluation._benchmark import Benchmark, read_benchmark
 from whyhere.evaluation._bias_map import bias_map
 from whyhere.evaluation._calibration import Calibration, Reliability, RiskCoverage, reliability, risk_coverage
 from whyhere.evaluation._charts import error_chart, reliability_chart, risk_coverage_chart
-from whyhere.evaluation._columns import Columns, parse_columns
 from whyhere.evaluation._compare import Comparison, Difference, compare
 from whyhere.evaluation._duplicates import near_duplicates, perceptual_hash, photo_hashes
 from whyhere.evaluation._evaluation import Evaluation, Leakage, NameFigure, PhotoScore
@@ -49,6 +48,7 @@ from whyhere.evaluation._protocol import Protocol, read_protocol, shipped_protoc
 from whyhere.evaluation._run import exif_truth, folder_benchmark, photos_of, predict, run_description
 from whyhere.evaluation._score import accuracy_figures, geoscore, score
 from whyhere.evaluation._write import to_json, write_evaluation
+from whyhere.tables import Columns, Problem, Query, parse_columns
 
 __all__ = [
     "FOLDS_FILE",

@@ -9,17 +9,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from msgspec import structs
 from numpy.typing import NDArray
 
 from whyhere.errors import UsageError
-from whyhere.evaluation._benchmark import Benchmark, Problem, Query
+from whyhere.evaluation._benchmark import Benchmark
 from whyhere.evaluation._duplicates import near_duplicates
 from whyhere.evaluation._folds import FOLDS_FILE, asked_about, assign_folds, check_folds, read_folds
 from whyhere.evaluation._guesses import SystemPrediction, system_prediction
 from whyhere.evaluation._held_out import read_held_out
 from whyhere.evaluation._ledger import Ledger
-from whyhere.evaluation._matching import NameIndex
 from whyhere.evaluation._protocol import Protocol
+from whyhere.tables import NameIndex, Problem, Query
 
 if TYPE_CHECKING:
     from whyhere.locator import Locator
@@ -61,7 +62,7 @@ def photos_asked_about(
         check_folds(protocol, folds, lat, lon, photos=[q.photo for q in queries], groups=groups)
     asked = (folds >= 0) & asked_about(protocol, kinds)
     kept = tuple(query for query, yes in zip(queries, asked, strict=True) if yes)
-    return replace(benchmark, queries=kept, protocol=protocol)
+    return structs.replace(benchmark, queries=kept, protocol=protocol)
 
 
 def _folds_of(benchmark: Benchmark, folds: Mapping[str, str], path: Path) -> NDArray[np.intp]:

@@ -7,11 +7,11 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from whyhere.evaluation._benchmark import Problem
 from whyhere.evaluation._calibration import Calibration
 from whyhere.evaluation._groups import Group
 from whyhere.evaluation._kinds import KindFigures
 from whyhere.stats import Interval
+from whyhere.tables import Problem
 
 
 @dataclass(frozen=True, slots=True)

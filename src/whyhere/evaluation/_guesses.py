@@ -13,9 +13,9 @@ from typing import Any
 
 from whyhere._io import plain
 from whyhere.errors import MissingFileError, UsageError
-from whyhere.evaluation._benchmark import Problem
 from whyhere.geo import LatLon
 from whyhere.prediction import Prediction
+from whyhere.tables import Problem
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from whyhere.errors import MissingFileError, UsageError
-from whyhere.evaluation._columns import choose_columns
-from whyhere.evaluation._rows import read_rows
 from whyhere.geo import great_circle_km, wrap_lon
+from whyhere.tables import choose_columns, read_rows
 
 LEAK_KM = 0.025
 LEAK_DEG = 1e-4

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from whyhere._text import folded
 from whyhere.errors import UsageError
-from whyhere.evaluation._benchmark import Query
 from whyhere.evaluation._guesses import Guess
 from whyhere.geo import PlaceName, find_country, place_names
+from whyhere.tables import Query
 
 LEVELS = ("country", "region", "city")
 

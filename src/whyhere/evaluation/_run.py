@@ -6,16 +6,17 @@ import hashlib
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from whyhere.errors import PhotoError, UsageError
-from whyhere.evaluation._benchmark import Benchmark, Problem, Query
+from whyhere.evaluation._benchmark import Benchmark
 from whyhere.evaluation._guesses import SystemPrediction, system_prediction
 from whyhere.evaluation._ledger import Ledger
-from whyhere.evaluation._matching import PhotoFolder
 from whyhere.images import display_name, find_photos, open_photo
+from whyhere.tables import PhotoFolder, Problem, Query
 
 if TYPE_CHECKING:
     from whyhere.locator import Locator

@@ -9,18 +9,18 @@ from numpy.typing import NDArray
 
 from whyhere.errors import UsageError
 from whyhere.evaluation._accuracy import THRESHOLDS_KM
-from whyhere.evaluation._benchmark import Benchmark, Problem, Query
+from whyhere.evaluation._benchmark import Benchmark
 from whyhere.evaluation._calibration import calibrate
 from whyhere.evaluation._evaluation import Evaluation, Leakage, NameFigure, PhotoScore
 from whyhere.evaluation._groups import group_figures
 from whyhere.evaluation._guesses import Guess, SystemPrediction, system_prediction
 from whyhere.evaluation._kinds import KindFigures, kind_groups, kind_names, street_kinds
 from whyhere.evaluation._leakage import leaked_queries
-from whyhere.evaluation._matching import NameIndex
 from whyhere.evaluation._naming import LEVELS, Naming, compare_names
 from whyhere.geo import great_circle_km
 from whyhere.prediction import Prediction
 from whyhere.stats import Interval, interval, resample, resamples_for, share
+from whyhere.tables import NameIndex, Problem, Query
 
 GEOSCORE_KM = 1492.7
 """Decay of the GeoScore, from the world map of GeoGuessr (Haas et al. 2023, PIGEON)."""
