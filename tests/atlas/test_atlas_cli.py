@@ -13,7 +13,6 @@ import pytest
 from lxml import html
 from PIL import Image
 
-import whyhere.cli._atlas
 from whyhere.cli import main
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -32,7 +31,7 @@ FORMATS = [
 @pytest.fixture
 def run(atlas, monkeypatch, capsysbinary):
     """Run a command in this process on the tiny world: exit code, standard output, standard error."""
-    monkeypatch.setattr(whyhere.cli._atlas, "load", lambda release: atlas)
+    monkeypatch.setattr("whyhere.atlas.Atlas.from_release", lambda release, **options: atlas)
 
     def call(*arguments):
         monkeypatch.setattr(sys, "argv", ["whyhere", *map(str, arguments)])
@@ -81,7 +80,7 @@ def test_every_format_goes_to_standard_output_and_to_files(run, tmp_path, comman
         if format == "table" and name != "named":
             continue
         wanted = ["--format", format] if name == "named" else []
-        code, nothing, _ = run(*COMMANDS[command], *wanted, "--out", tmp_path / name)
+        code, nothing, _ = run(*COMMANDS[command], *wanted, "--output", tmp_path / name)
         assert (code, nothing) == (0, b"")
         if format == "table":
             check(command, format, (tmp_path / name).read_bytes())
@@ -110,7 +109,7 @@ def test_positions_are_read_as_people_write_them(run, position):
         (["place", "1", "nan"], "is no position"),
         (["place", "1", "2", "--format", "gif"], "choose one of table, json, html, svg, png"),
         (["place", "1", "2", "-o", "a.gif"], "names no format"),
-        (["place", "1", "2", "-o", "/no/such/dir/a.svg"], "does not exist"),
+        (["place", "1", "2", "-o", "/no/such/dir/a.svg"], "cannot write in"),
         (["place", "1", "2", "-o", "a.html", "--html", "a.html"], "name two"),
         (["map"], "name a concept"),
         (["map", "dessert"], "did you mean desert"),
@@ -181,18 +180,18 @@ def test_a_pipe_is_written_and_stays_a_pipe(run, tmp_path):
     os.mkfifo(pipe)
     with ThreadPoolExecutor(1) as pool:
         read = pool.submit(pipe.read_bytes)
-        code, out, _ = run("compare", "France", "Spain", "--format", "png", "--out", pipe)
+        code, out, _ = run("compare", "France", "Spain", "--format", "png", "--output", pipe)
         assert (code, out) == (0, b"")
         check("compare", "png", read.result(timeout=60))
     assert pipe.is_fifo()
 
 
-@pytest.mark.parametrize("options", [[], ["--out", "-"]])
+@pytest.mark.parametrize("options", [[], ["--output", "-"]])
 def test_a_picture_is_not_written_to_a_terminal(run, monkeypatch, options):
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
     code, out, err = run("map", "desert", "--format", "png", *options)
     assert (code, out) == (2, b"")
-    assert "--out FILE" in err
+    assert "--output FILE" in err
 
 
 def test_several_concepts_are_mapped_side_by_side(run, tmp_path):

@@ -118,7 +118,7 @@ def test_colours_of_our_own_stay_on_a_terminal_and_hidden_text_does_not():
 
 @pytest.mark.parametrize("encoding", ["latin1", "cp1252", "ascii", "utf-16"])
 def test_json_is_utf8_whatever_the_terminal(encoding):
-    done = whyhere("concepts", "list", "--json", env={"PYTHONIOENCODING": encoding})
+    done = whyhere("concepts", "list", "--format", "json", env={"PYTHONIOENCODING": encoding})
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout.decode("utf-8"))
 
@@ -135,7 +135,7 @@ def test_text_degrades_where_the_encoding_does_not_know_it():
 def test_a_full_disk_is_a_message():
     with Path("/dev/full").open("wb") as full:
         done = subprocess.run(
-            [sys.executable, "-m", "whyhere", "concepts", "list", "--json"],
+            [sys.executable, "-m", "whyhere", "concepts", "list", "--format", "json"],
             stdout=full,
             stderr=subprocess.PIPE,
             check=False,

@@ -80,3 +80,12 @@ def test_asking_wrongly_ends_with_2_before_anything_is_loaded(tmp_path):
     ):
         done = whyhere(*arguments, env={"WHYHERE_HOME": str(tmp_path)})
         assert (done.returncode, done.stdout) == (2, b"")
+
+
+def test_options_go_by_their_old_names_for_one_release_with_a_notice(tmp_path):
+    done = whyhere("concepts", "list", "--json")
+    assert done.stdout == whyhere("concepts", "list", "--format", "json").stdout
+    assert b"--json is now --format json" in done.stderr
+    done = whyhere("compare", "France", "Spain", f"--out={tmp_path / 'a.json'}", "--release", "no-such")
+    assert b"--out is now --output" in done.stderr
+    assert b"no-such" in done.stderr

@@ -11,7 +11,7 @@ import sys
 
 import pytest
 
-from whyhere.cli import _locate, main
+from whyhere.cli import main
 from whyhere.cli._locate import duration, read_done
 from whyhere.errors import PhotoError, UsageError
 from whyhere.geo import PlaceName
@@ -58,7 +58,7 @@ def stub():
 
 @pytest.fixture
 def run(stub, monkeypatch, capsysbinary):
-    monkeypatch.setattr(_locate, "_load", lambda *_: stub)
+    monkeypatch.setattr("whyhere.locator.Locator.from_release", lambda *_, **options: stub)
 
     def call(*arguments):
         monkeypatch.setattr(sys, "argv", ["whyhere", *map(str, arguments)])

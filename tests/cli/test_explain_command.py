@@ -10,15 +10,13 @@ import sys
 import jsonschema
 import numpy as np
 import pytest
-import typer
 from PIL import Image
 from typer.testing import CliRunner
 
 from whyhere import Locator
 from whyhere._assembly import Parts
 from whyhere.alignment import LinearAlignment
-from whyhere.cli import _locate
-from whyhere.cli._explain import explain
+from whyhere.cli import app
 from whyhere.concepts import ConceptLabel
 from whyhere.errors import WhyhereError
 from whyhere.gallery import Gallery
@@ -90,18 +88,16 @@ def photo(tmp_path):
 @pytest.fixture
 def run(monkeypatch):
     """Run the command in this process; errors of whyhere come back as what `main` makes of them."""
-    app = typer.Typer()
-    app.command()(explain)
     loads: list[str] = []
 
-    def load(release, *_):
+    def load(release, **options):
         loads.append(release)
         return small_world()
 
-    monkeypatch.setattr(_locate, "_load", load)
+    monkeypatch.setattr("whyhere.locator.Locator.from_release", load)
 
     def run(*arguments, stdin=None):
-        result = CliRunner().invoke(app, [str(argument) for argument in arguments], input=stdin)
+        result = CliRunner().invoke(app, ["explain", *map(str, arguments)], input=stdin)
         error = result.exception
         if isinstance(error, WhyhereError):
             return error.exit_code, "", str(error), loads
@@ -266,7 +262,5 @@ def test_every_option_in_the_documentation_is_known(run):
     mine = "\n".join(line for line in text.splitlines() if "benchmarks/" not in line)
     options = set(re.findall(r"(--[a-z][a-z-]+)", mine))
     assert len(options) > 8
-    app = typer.Typer()
-    app.command()(explain)
-    shown = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "200", "NO_COLOR": "1"}).output
+    shown = CliRunner().invoke(app, ["explain", "--help"], env={"COLUMNS": "200", "NO_COLOR": "1"}).output
     assert {option for option in options if option not in shown} == set()

@@ -8,7 +8,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from whyhere._hints import read_hint
-from whyhere.cli import _locate, app
+from whyhere.cli import app
 from whyhere.concepts import open_vocabulary
 from whyhere.errors import UsageError
 from whyhere.prediction import ReleaseCard
@@ -36,7 +36,7 @@ class StubLocator:
 def locate(tmp_path, monkeypatch):
     Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / "a.png")
     stub = StubLocator()
-    monkeypatch.setattr(_locate, "_load", lambda *_: stub)
+    monkeypatch.setattr("whyhere.locator.Locator.from_release", lambda *_, **options: stub)
 
     def run(*options):
         return stub, CliRunner().invoke(app, ["locate", str(tmp_path / "a.png"), *options])

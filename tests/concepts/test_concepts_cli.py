@@ -7,21 +7,21 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
-from whyhere.cli._concepts import app
+from whyhere.cli import app
 from whyhere.concepts import ConceptLabel, load_bank, load_directions, read_labels, unknown_concept
 from whyhere.errors import UsageError
 from whyhere.releases import resolve
 
 
 def run(*arguments):
-    result = CliRunner().invoke(app, list(arguments))
+    result = CliRunner().invoke(app, ["concepts", *arguments])
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return result
 
 
 def test_list_as_json_has_every_concept():
-    rows = json.loads(run("list", "--json").stdout)
+    rows = json.loads(run("list", "--format", "json").stdout)
     assert [row["id"] for row in rows] == list(load_bank().ids)
     assert [row["id"] for row in rows if not row["weak"]] == list(load_directions().ids)
 
@@ -35,11 +35,11 @@ def test_list_as_table():
 
 
 def test_list_filters():
-    weak = json.loads(run("list", "--weak", "--json").stdout)
+    weak = json.loads(run("list", "--weak", "--format", "json").stdout)
     assert weak
     assert all(row["weak"] and row["reason"] for row in weak)
-    assert not any(row["weak"] for row in json.loads(run("list", "--strong", "--json").stdout))
-    rows = json.loads(run("list", "--source", "text-row", "--json").stdout)
+    assert not any(row["weak"] for row in json.loads(run("list", "--strong", "--format", "json").stdout))
+    rows = json.loads(run("list", "--source", "text-row", "--format", "json").stdout)
     assert {row["direction"] for row in rows} == {"text-row"}
 
 
@@ -98,7 +98,7 @@ def test_what_is_offered_instead_of_an_unknown_concept(word, said, unsaid):
 
 
 def test_show_as_json():
-    details = json.loads(run("show", "mountain", "--json").stdout)
+    details = json.loads(run("show", "mountain", "--format", "json").stdout)
     assert details["id"] == "mountain"
     assert details["direction"]["source"] in ("text-row", "combined")
 
@@ -110,7 +110,7 @@ def test_show_unknown():
 
 def test_import_is_light():
     code = (
-        "import sys, whyhere.cli._concepts, whyhere.concepts;"
+        "import sys, whyhere.cli, whyhere.concepts;"
         "heavy = {'torch', 'onnxruntime', 'PIL', 'shapely', 'h3', 'rich.table'} & set(sys.modules);"
         "sys.exit(f'imported {sorted(heavy)}' if heavy else 0)"
     )

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from whyhere.cli._concepts import app
+from whyhere.cli import app
 from whyhere.concepts import load_directions
 from whyhere.errors import MissingFileError, UsageError
 
@@ -32,7 +32,7 @@ definition = "The edge of the sea."
 
 
 def run(*arguments):
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    result = CliRunner().invoke(app, ["concepts", *map(str, arguments)])
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return result
@@ -69,20 +69,20 @@ def test_a_bank_of_words_from_build_to_show(bank, tmp_path):
         assert "weak   unknown: torii" in checked.stdout
         assert "bridged-text (beach, seashore); nearest" in " ".join(checked.stdout.split())
 
-    rows = json.loads(run("list", "--bank", tmp_path / "out", "--json", "--strong").stdout)
+    rows = json.loads(run("list", "--bank", tmp_path / "out", "--format", "json", "--strong").stdout)
     assert [row["id"] for row in rows] == ["snowy-mountain", "seaside"]
-    rows = json.loads(run("list", "--bank", tmp_path / "out", "--json", "--group", "water").stdout)
+    rows = json.loads(run("list", "--bank", tmp_path / "out", "--format", "json", "--group", "water").stdout)
     assert [row["id"] for row in rows] == ["seaside"]
     shown = run("show", "Seaside", "--bank", tmp_path / "out").stdout
     assert shown.startswith("seaside (seaside): The edge of the sea.")
     assert "words: beach, seashore" in shown
     assert "not built" in run("show", "seaside", "--bank", bank).stdout
-    assert json.loads(run("show", "seaside", "--bank", bank, "--json").stdout)["direction"] is None
+    assert json.loads(run("show", "seaside", "--bank", bank, "--format", "json").stdout)["direction"] is None
 
 
 def test_check_as_json_and_its_exit_code(tmp_path):
     (tmp_path / "good.toml").write_text('[[concept]]\nname = "mountain"\n', encoding="utf-8")
-    checked = run("check", tmp_path / "good.toml", "--json")
+    checked = run("check", tmp_path / "good.toml", "--format", "json")
     assert checked.exit_code == 0
     report = json.loads(checked.stdout)
     (concept,) = report["concepts"]
@@ -123,7 +123,9 @@ def test_a_bank_is_never_read_from_what_was_built_beside_it(bank, tmp_path):
     for source, file in ((bank, bank), (folder, folder / "concepts.toml")):
         file.write_text('[[concept]]\nname = "beach"\n', encoding="utf-8")
         assert run("check", source).stderr.splitlines()[-1] == "1 concepts, 0 of them weak"
-        assert [row["id"] for row in json.loads(run("list", "--bank", source, "--json").stdout)] == ["beach"]
+        assert [
+            row["id"] for row in json.loads(run("list", "--bank", source, "--format", "json").stdout)
+        ] == ["beach"]
     assert "3 concepts" in run("check", tmp_path / "folder.json").stderr
 
 
@@ -199,7 +201,7 @@ def photo_bank(tiny, tmp_path):
 
 
 def test_a_bank_of_photos_from_build_to_show(tiny, photo_bank, tmp_path):
-    built = run("build", photo_bank, "--release", tiny[0], "--out", tmp_path / "out", "--json")
+    built = run("build", photo_bank, "--release", tiny[0], "--out", tmp_path / "out", "--format", "json")
     assert built.exit_code == 1  # some inputs failed
     assert built.stderr.count("broken.png: ") == 1
     assert "left out" in built.stderr
@@ -237,7 +239,7 @@ def test_prompts_through_a_text_tower(tiny, tmp_path):
         encoding="utf-8",
     )
     options = ("--release", tiny[0], "--text-tower", folder)
-    built = run("build", bank, "--out", tmp_path / "out", *options, "--json")
+    built = run("build", bank, "--out", tmp_path / "out", *options, "--format", "json")
     assert built.exit_code == 0
     report = json.loads(built.stdout)
     assert [c["source"] for c in report["concepts"]] == ["text-tower"] * 2

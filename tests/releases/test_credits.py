@@ -6,12 +6,11 @@ import csv
 import json
 
 import pytest
-import typer
 from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from whyhere.cli import _releases as cli
+from whyhere.cli import app
 from whyhere.errors import MissingFileError
 from whyhere.releases import (
     CREDITS_FILE,
@@ -84,10 +83,7 @@ def test_the_card_says_which_licences_are_not_recorded():
 
 
 def run(*arguments):
-    app = typer.Typer()
-    app.command("credits")(cli.credits)
-    app.command("other")(cli.verify)
-    result = CliRunner().invoke(app, list(arguments))
+    result = CliRunner().invoke(app, ["releases", *arguments])
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return result.stdout
@@ -105,7 +101,7 @@ def test_the_command_names_every_photo_and_is_safe_to_print(tmp_path, monkeypatc
     assert "\x1b" not in text
     assert 'Bath, "the Baths"; Jérôme; Ü; CC BY-SA 4.0; a/b@12:y.jpg' in lines
     assert any("author not stated" in line for line in lines)
-    assert sorted(one["title"] for one in json.loads(run("credits", "mine", "--json"))) == sorted(
+    assert sorted(one["title"] for one in json.loads(run("credits", "mine", "--format", "json"))) == sorted(
         one.title for one in PHOTOS
     )
 

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from clip_folder import TEXT, VISION, gallery_points, write_clip_folder, write_geoclip_release
 from whyhere import Locator, releases
 from whyhere.alignment import GeoClipAlignment
-from whyhere.cli import _releases
+from whyhere.cli import app
 from whyhere.concepts import load_bank, read_labels
 from whyhere.encoders import TextTower
 from whyhere.errors import MissingFileError, UsageError
@@ -52,7 +52,7 @@ def ready_home(tmp_path_factory: pytest.TempPathFactory, clip: Path, geoclip: Pa
     home = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WHYHERE_HOME", str(home))
-        result = CliRunner().invoke(_releases.app, ["fetch", str(geoclip), "--from", str(clip)])
+        result = CliRunner().invoke(app, ["releases", "fetch", str(geoclip), "--from", str(clip)])
         assert result.exit_code == 0, result.output
         assert "not the published weights" in result.stderr
         assert "geoclip-own" in result.stderr
@@ -408,7 +408,7 @@ def test_an_onnx_file_of_the_users_own_is_run(
     assert locator.locate(photo(3)).answers
     pixels = np.zeros((1, 3, 224, 224), np.float32)
     assert locator._parts.tower.embed(pixels).tokens.shape == (1, VISION.tokens, VISION.hidden)
-    shown = CliRunner().invoke(_releases.app, ["show", str(own)])
+    shown = CliRunner().invoke(app, ["releases", "show", str(own)])
     assert "CC BY-NC 4.0, not for commercial use" in shown.output
 
 

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from tiny_index import CONFIG
 from whyhere import releases
-from whyhere.cli import _releases
+from whyhere.cli import app
 from whyhere.errors import MissingFileError, UsageError
 from whyhere.releases import ASSETS, Release
 from whyhere.releases._cached import computed
@@ -62,7 +62,7 @@ def _pretend_fetched(names: Mapping[str, tuple[str, ...]] = FILES) -> None:
 
 
 def _run(*arguments: str, code: int = 0) -> tuple[str, str]:
-    result = CliRunner().invoke(_releases.app, list(arguments))
+    result = CliRunner().invoke(app, ["releases", *arguments])
     if result.exception and not isinstance(result.exception, SystemExit):
         raise result.exception
     assert result.exit_code == code, result.output
@@ -253,7 +253,7 @@ def test_list_has_a_row_per_release(release: Release, monkeypatch: pytest.Monkey
     assert "incomplete" in _run("list")[0]
     _pretend_fetched({"clip-vit-b16": FILES["clip-vit-b16"]})
     assert "ready" in _run("list")[0]
-    (row,) = json.loads(_run("list", "--json")[0])
+    (row,) = json.loads(_run("list", "--format", "json")[0])
     assert (row["name"], row["state"]) == ("small", "ready")
 
 
@@ -270,7 +270,7 @@ def test_show_has_sources_licences_and_limits(release: Release) -> None:
         "Kauai.png",
     ):
         assert part in out
-    details = json.loads(_run("show", str(release.directory), "--json")[0])
+    details = json.loads(_run("show", str(release.directory), "--format", "json")[0])
     assert [asset["name"] for asset in details["assets"]] == ["clip-vit-b16", "geoclip"]
     assert details["ranking"] == {"temperature": 0.1}
     assert {file["name"] for file in details["assets"][1]["files"]} == set(FILES["geoclip"])
@@ -291,7 +291,9 @@ def test_verify_names_the_damaged_file_and_the_remedy(release: Release, home: Pa
 
 def test_fetch_of_what_is_there_needs_no_network(release: Release, monkeypatch: pytest.MonkeyPatch) -> None:
     embedded: list[str] = []
-    monkeypatch.setattr(_releases, "prepare_gallery", lambda release: embedded.append(release.name))
+    monkeypatch.setattr(
+        "whyhere._assembly.prepare_gallery", lambda release, **options: embedded.append(release.name)
+    )
     _pretend_fetched()
     out, err = _run("fetch", str(release.directory))
     assert out == ""

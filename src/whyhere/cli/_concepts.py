@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
+from whyhere.cli._options import JSON_FORMAT, TextOrJson, wants_json
 from whyhere.cli._output import checked_target
-from whyhere.cli._terminal import place_progress, print_json
+from whyhere.cli._terminal import print_json, progress_bar
 from whyhere.errors import MissingFileError, UsageError
 
 if TYPE_CHECKING:
@@ -37,7 +38,6 @@ TextTowerFolder = Annotated[
         show_default="the release's, else known words",
     ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 
 def build(
@@ -48,7 +48,7 @@ def build(
     ],
     release: ReleaseName = "base",
     text_tower: TextTowerFolder = None,
-    as_json: AsJson = False,
+    format: TextOrJson = "table",
 ) -> None:
     """Find the directions of a bank of your own and write them.
 
@@ -57,6 +57,7 @@ def build(
     """
     from whyhere.concepts import load_directions, save_directions
 
+    as_json = wants_json(format)
     _check_out(out)
     directions, unreadable = _directions(read_bank(bank), release, text_tower)
     weak = [concept for concept in directions.concepts if concept.weak]
@@ -82,7 +83,7 @@ def check(
     bank: BankPath,
     release: ReleaseName = "base",
     text_tower: TextTowerFolder = None,
-    as_json: AsJson = False,
+    format: TextOrJson = "table",
 ) -> None:
     """Say how good the directions of a bank of your own are; BANK may also be what `build` wrote.
 
@@ -90,6 +91,7 @@ def check(
     """
     from whyhere.concepts import load_directions
 
+    as_json = wants_json(format)
     unreadable = 0
     if is_built(bank):
         if text_tower is not None:
@@ -241,7 +243,7 @@ def _encoder(start: Release, folder: Path | None) -> Encode | None:
         return None
 
     def embed(texts: Sequence[str]) -> NDArray[np.float32]:
-        with place_progress("Reading prompts") as told:
+        with progress_bar("Reading prompts") as told:
             return tower.embed(texts, progress=told)
 
     return embed
@@ -264,7 +266,7 @@ def _embedded(
     failed: set[str] = set()  # a photo may belong to two concepts
     for key, photos in wanted.items():
         stored, names = [StoredPhoto.of(path) for path in photos], [str(path) for path in photos]
-        with place_progress(f"Encoding photos of {key or 'the background'}") as told:
+        with progress_bar(f"Encoding photos of {key or 'the background'}") as told:
             embedded = cache.embed_photos(stored, names, progress=told)
         for row, reason in embedded.unreadable.items():
             if names[row] not in failed:
@@ -277,8 +279,8 @@ def _embedded(
 
 
 app = typer.Typer(no_args_is_help=True, help="List and show the geographic concepts; build and check a bank.")
-app.command()(build)
-app.command()(check)
+app.command(cls=JSON_FORMAT)(build)
+app.command(cls=JSON_FORMAT)(check)
 
 Bank = Annotated[
     Path | None,
@@ -293,7 +295,7 @@ InRelease = Annotated[
 ]
 
 
-@app.command("list")
+@app.command("list", cls=JSON_FORMAT)
 def list_(
     group: Annotated[
         str | None, typer.Option(metavar="GROUP", help="Only this group, such as landform.")
@@ -306,9 +308,10 @@ def list_(
     ] = None,
     bank: Bank = None,
     release: InRelease = "base",
-    as_json: AsJson = False,
+    format: TextOrJson = "table",
 ) -> None:
     """List the concepts, where their directions come from and which are too weak to be shown."""
+    as_json = wants_json(format)
     from whyhere.concepts import GROUPS
     from whyhere.concepts import SOURCES as KNOWN_SOURCES
 
@@ -350,14 +353,15 @@ def list_(
     typer.echo(f"{len(rows)} concepts, {strong} with a usable direction{by}", err=True)
 
 
-@app.command()
+@app.command(cls=JSON_FORMAT)
 def show(
     name: Annotated[str, typer.Argument(metavar="CONCEPT", help="Id, name or synonym, such as souk.")],
     bank: Bank = None,
     release: InRelease = "base",
-    as_json: AsJson = False,
+    format: TextOrJson = "table",
 ) -> None:
     """Show one concept: what it means, its words and prompts, and where its direction comes from."""
+    as_json = wants_json(format)
     known, directions = _bank(bank)
     concept = known.find(name)
     direction = next((d for d in directions or () if d.id == concept.id), None)

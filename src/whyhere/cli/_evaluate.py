@@ -197,7 +197,7 @@ def _benchmark(
 ) -> tuple[Benchmark, dict[str, Path]]:
     """Return the photos to score with their truth, and their files where a folder was named."""
     from whyhere import evaluation as ev
-    from whyhere.cli._terminal import place_progress
+    from whyhere.cli._terminal import progress_bar
 
     files: dict[str, Path] = {}
     if not tables:
@@ -211,7 +211,7 @@ def _benchmark(
         if photos is not None:
             benchmark, files = ev.photos_of(benchmark, photos)
     if truth == "exif":
-        with place_progress("Reading positions") as progress:
+        with progress_bar("Reading positions") as progress:
             benchmark = ev.exif_truth(benchmark, files, limit=limit, progress=progress)
     return benchmark.keep(benchmark.queries[:limit]), files
 
@@ -227,7 +227,7 @@ def _run_release(
 ) -> tuple[list[SystemPrediction], Benchmark, Any]:
     """Locate the photos with a release, on from what the output folder holds."""
     from whyhere import evaluation as ev
-    from whyhere.cli._terminal import place_progress
+    from whyhere.cli._terminal import progress_bar
     from whyhere.locator import Locator
     from whyhere.releases import resolve
 
@@ -237,9 +237,9 @@ def _run_release(
         places = ev.read_gallery(resolved.part_path(resolved.config.gallery) / "gallery.npy")
     ledger = ev.open_ledger(out, run) if out else nullcontext(None)
     with ledger as lines:
-        with place_progress("Embedding the gallery (first use only)") as progress:
+        with progress_bar("Embedding the gallery (first use only)") as progress:
             locator = Locator.from_release(name, threads=threads, progress=progress)
-        with place_progress("Locating photos") as progress:
+        with progress_bar("Locating photos") as progress:
             predictions, benchmark = ev.predict(
                 locator, benchmark, files, ledger=lines, top=top, progress=progress, on_error=_say
             )
@@ -257,18 +257,18 @@ def _run_heads(
 ) -> tuple[list[SystemPrediction], Benchmark]:
     """Answer the photos with heads that have not learned from them."""
     from whyhere import evaluation as ev
-    from whyhere.cli._terminal import place_progress
+    from whyhere.cli._terminal import progress_bar
     from whyhere.locator import Locator
     from whyhere.releases import resolve
 
-    with place_progress("Looking at photos") as progress:
+    with progress_bar("Looking at photos") as progress:
         benchmark, features, sizes = ev.features_of_photos(name, benchmark, files, progress=progress)
     benchmark = ev.photos_asked_about(benchmark, protocol, held_out=held_out, features=features)
     run = ev.run_description(resolve(name), top=top) | ev.held_out_description(held_out, protocol)
     with ev.open_ledger(out, run) if out else nullcontext(None) as lines:
-        with place_progress("Embedding the gallery (first use only)") as progress:
+        with progress_bar("Embedding the gallery (first use only)") as progress:
             locator = Locator.from_release(name, progress=progress)
-        with place_progress("Answering") as progress:
+        with progress_bar("Answering") as progress:
             answers = ev.predict_apart(
                 locator,
                 benchmark,

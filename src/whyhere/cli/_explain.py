@@ -9,9 +9,23 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from whyhere.cli._output import DecodeMemory, DecodeSeconds, chosen_format
-from whyhere.cli._terminal import note, use_utf8
-from whyhere.errors import MissingFileError, UsageError
+from whyhere.cli._options import (
+    DecodeMemory,
+    DecodeSeconds,
+    Hint,
+    Html,
+    Output,
+    Regions,
+    Release,
+    Threads,
+    Top,
+    load_locator,
+    parse_regions,
+    say_conditions,
+)
+from whyhere.cli._output import checked_targets, chosen_format, write_output
+from whyhere.cli._terminal import note
+from whyhere.errors import MissingFileError, PhotoError, UsageError
 
 if TYPE_CHECKING:
     from whyhere.images import StdinPhoto
@@ -54,29 +68,18 @@ def explain(
         bool,
         typer.Option("--remainder/--no-remainder", help="What if the unnamed remainder did not count?"),
     ] = True,
-    top: Annotated[int, typer.Option(min=1, max=100, help="How many different places at most.")] = 5,
-    region: Annotated[
-        list[str] | None,
-        typer.Option(metavar="REGION", help="Answer only inside, as for whyhere locate."),
-    ] = None,
-    hint: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="What you know about the photo, as for whyhere locate.")
-    ] = None,
-    release: Annotated[str, typer.Option(help="Name or directory of the release.")] = "base",
+    top: Top = 5,
+    region: Regions = None,
+    hint: Hint = None,
+    release: Release = "base",
     format: Annotated[
         str | None,
         typer.Option(
             "--format", help="table, json or html.", show_default="by the suffix of --output, else table"
         ),
     ] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="Write there instead of to standard output."),
-    ] = None,
-    html: Annotated[
-        Path | None,
-        typer.Option("--html", metavar="FILE", help="Also write a self-contained HTML page there."),
-    ] = None,
+    output: Output = None,
+    html: Html = None,
     regions: Annotated[
         int | None,
         typer.Option(
@@ -87,9 +90,7 @@ def explain(
         ),
     ] = None,
     concepts: Annotated[int, typer.Option(min=0, max=50, help="Concepts of each group in the table.")] = 3,
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads of the image tower.", show_default="all cores")
-    ] = None,
+    threads: Threads = None,
     decode_seconds: DecodeSeconds = 5.0,
     decode_memory_mb: DecodeMemory = 1200,
 ) -> None:
@@ -99,26 +100,22 @@ def explain(
     --only, --set or --no-remainder the photo's concepts are changed and the places scored again; the options
     may be repeated. Explanations show what carried the model's score; they are no proof.
     """
-    from whyhere.cli._locate import _checked_region, _load, _say_conditions
-    from whyhere.cli._output import checked_target, write_output
     from whyhere.explain import parse_where
     from whyhere.report import EXPLANATION_FORMATS, stream_explanation
 
-    target, page = checked_target("--output", output, [photo]), checked_target("--html", html, [photo])
-    if target is not None and target == page:
-        raise UsageError("--output and --html name the same file; name two")
-    format = chosen_format(format, EXPLANATION_FORMATS, option="--output", target=target)
-    if format not in ("table", "text"):
-        use_utf8()
+    target, page = checked_targets(output, html, [photo])
+    format = chosen_format(format, EXPLANATION_FORMATS, target)
     # What cannot be understood is refused before the model is loaded.
     places = {name: parse_where(text) for name, text in (("at", at), ("versus", versus)) if text is not None}
-    strengths, only_inside = _strengths(set_ or []), _checked_region(region)
+    strengths, inside = _strengths(set_ or []), parse_regions(region)
     source = _only_photo(photo)
     with_page = format == "html" or page is not None
     if regions and not with_page:
         note(f"--regions {regions}: only a page shows regions; add --html FILE")
     regions = _REGIONS if regions is None else regions
-    locator = _load(release, threads, decode_seconds, decode_memory_mb)
+    locator = load_locator(
+        release, threads=threads, decode_seconds=decode_seconds, decode_memory_mb=decode_memory_mb
+    )
     explanation = locator.explain(
         source,
         at=places.get("at"),
@@ -128,12 +125,12 @@ def explain(
         set_=strengths,
         remainder=remainder,
         top=top,
-        region=only_inside,
+        region=inside,
         hint=hint,
         regions=regions if with_page and _traceable(locator, regions) else 0,
         with_thumbnail=with_page,
     )
-    _say_conditions(locator, region=only_inside, hint=hint)
+    say_conditions(locator, region=inside, hint=hint)
     write_output(
         lambda console: stream_explanation(
             explanation, format, card=locator.card, concepts=concepts, **console
@@ -175,7 +172,6 @@ def _strengths(settings: list[str]) -> dict[str, float]:
 
 def _only_photo(argument: str) -> Path | StdinPhoto:
     """Return the one photo that is meant."""
-    from whyhere.errors import PhotoError
     from whyhere.images import find_photos
 
     first, *others = islice(find_photos([argument]), 2)

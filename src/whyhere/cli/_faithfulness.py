@@ -87,7 +87,7 @@ def faithfulness(
     import json
 
     from whyhere.cli._output import write_output
-    from whyhere.cli._terminal import place_progress
+    from whyhere.cli._terminal import progress_bar
     from whyhere.evaluation import faithfulness as fa
     from whyhere.locator import Locator
     from whyhere.releases import resolve
@@ -104,14 +104,14 @@ def faithfulness(
         seed=seed, draws=draws, stability_photos=stability_photos, region_photos=region_photos
     )
     found = resolve(release)
-    with place_progress("Embedding the gallery (first use only)") as shown:
+    with progress_bar("Embedding the gallery (first use only)") as shown:
         locator = Locator.from_release(release, threads=threads, progress=shown)
     study, name, knows = _study(found, locator, data, photos, held_out, limit)
     with ExitStack() as stack:
 
         def progress(line: str) -> Callable[[int, int], None]:
             stack.close()  # the bar of the line before: two at once would write into each other
-            return stack.enter_context(place_progress(line))
+            return stack.enter_context(progress_bar(line))
 
         scorecard = fa.run_scorecard(
             study,
@@ -176,7 +176,7 @@ def _study(
     """Return what the lines work on, the name of the data, and what the release has learned from."""
     import numpy as np
 
-    from whyhere.cli._terminal import place_progress
+    from whyhere.cli._terminal import progress_bar
     from whyhere.evaluation import faithfulness as fa
     from whyhere.evaluation import photos_of, read_benchmark
     from whyhere.images import display_name
@@ -193,7 +193,7 @@ def _study(
     look = fa.CachedLook(
         locator.features, fingerprint=fa.tower_fingerprint(release), folder=home() / "features" / "views"
     )
-    with place_progress("Looking at photos") as shown:
+    with progress_bar("Looking at photos") as shown:
         study = fa.photo_study(
             locator,
             benchmark.keep(benchmark.queries[:limit]),

@@ -21,6 +21,7 @@ from whyhere.cli import (
     _releases,
     _train,
 )
+from whyhere.cli._options import OUT_FILE
 from whyhere.cli._terminal import guard_streams, set_loudness, shown
 from whyhere.errors import WhyhereError
 
@@ -38,9 +39,9 @@ app = typer.Typer(
 )
 app.command("locate")(_locate.locate)
 app.command("explain")(_explain.explain)
-app.command("place", context_settings=_atlas.SETTINGS)(_atlas.place)
-app.command("map")(_atlas.map_)
-app.command("compare", context_settings=_atlas.SETTINGS)(_atlas.compare)
+app.command("place", cls=OUT_FILE, context_settings=_atlas.NEGATIVE_NUMBERS)(_atlas.place)
+app.command("map", cls=OUT_FILE)(_atlas.map_)
+app.command("compare", cls=OUT_FILE, context_settings=_atlas.NEGATIVE_NUMBERS)(_atlas.compare)
 app.command("evaluate")(_evaluate.evaluate)
 app.command("faithfulness")(_faithfulness.faithfulness)
 app.command("probe")(_probe.probe)

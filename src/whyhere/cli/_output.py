@@ -8,24 +8,24 @@ import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from io import RawIOBase
 from pathlib import Path
-from typing import Annotated, Any
-
-import typer
+from typing import Any
 
 from whyhere._io import stage_of
+from whyhere.cli._terminal import use_utf8
 from whyhere.errors import UsageError
 
+_FILE = {"width": 100, "color": False, "ascii_only": False}
 _UNCUT = 10_000  # columns of a table that nobody looks at on a terminal
 
 
-def checked_target(option: str, target: Path | None, photos: Iterable[str]) -> Path | None:
+def checked_target(option: str, target: Path | None, photos: Collection[str] | None = None) -> Path | None:
     """Refuse a target that cannot be meant or cannot be written, before anything slow happens.
 
     Args:
         option: The option that named it, for messages.
         target: File to write; None or "-" is standard output, but "-" is refused for --html, which goes
             to a file beside what standard output gets.
-        photos: What is to be located: never overwritten.
+        photos: what is to be located, never overwritten; None where no photos are.
 
     Returns:
         The file behind links, or None for standard output.
@@ -33,15 +33,16 @@ def checked_target(option: str, target: Path | None, photos: Iterable[str]) -> P
     Raises:
         UsageError: It is a photo, a directory, or lies where nothing can be written.
     """
-    from whyhere.images import PHOTO_SUFFIXES
-
     if option == "--html" and str(target) == "-":
         raise UsageError("--html -: the page goes to a file; for standard output use --format html")
     if target is None or str(target) == "-":
         return None
     file = target.resolve()
-    if file.suffix.lower() in PHOTO_SUFFIXES or any(Path(photo).resolve() == file for photo in photos):
-        raise UsageError(f"{option} {target}: that is a photo; name another file to write")
+    if photos is not None:
+        from whyhere.images import PHOTO_SUFFIXES
+
+        if file.suffix.lower() in PHOTO_SUFFIXES or any(Path(photo).resolve() == file for photo in photos):
+            raise UsageError(f"{option} {target}: that is a photo; name another file to write")
     if file.is_dir():
         raise UsageError(f"{option} {target}: that is a directory; name a file in it")
     if not file.parent.is_dir() or not os.access(file.parent, os.W_OK):
@@ -49,45 +50,83 @@ def checked_target(option: str, target: Path | None, photos: Iterable[str]) -> P
     return file
 
 
+def checked_targets(
+    output: Path | None, page: Path | None, photos: Collection[str] | None = None
+) -> tuple[Path | None, Path | None]:
+    """Check the files of --output and --html, which must be two; see `checked_target`."""
+    files = checked_target("--output", output, photos), checked_target("--html", page, photos)
+    if files[0] is not None and files[0] == files[1]:
+        raise UsageError("--output and --html name the same file; name two")
+    return files
+
+
+def chosen_format(format: str | None, formats: Collection[str], target: Path | None = None) -> str:
+    """Return the format asked for, else the one that the suffix of the output file means, else a table.
+
+    What programs read is UTF-8 from here on.
+
+    Raises:
+        UsageError: There is no such format, the suffix means none, or a picture would go to a terminal.
+    """
+    chosen = format
+    if chosen is None:
+        suffix = target.suffix.lower().lstrip(".") if target else ""
+        chosen = {"": "table", "txt": "table", "md": "table", "htm": "html"}.get(suffix, suffix)
+        if chosen not in formats:
+            raise UsageError(f"--output {target}: the suffix names no format; add --format")
+    elif chosen not in formats:
+        raise UsageError(f"--format {format}: there is no such format; choose one of {', '.join(formats)}")
+    if chosen == "png" and target is None and sys.stdout.isatty():
+        raise UsageError("--format png: a picture is not for a terminal; add --output FILE")
+    if chosen not in ("table", "text"):
+        use_utf8()
+    return chosen
+
+
+Content = Callable[[dict[str, Any]], Iterator[str]] | str | bytes
+"""What is written: text, a PNG, or what makes pieces of text, given what the destination can show."""
+
+
 def write_output(
-    pieces: Callable[[dict[str, Any]], Iterator[str]],
-    target: Path | None,
-    *,
-    worth_keeping: Callable[[], bool] = lambda: True,
+    content: Content, target: Path | None, *, worth_keeping: Callable[[], bool] = lambda: True
 ) -> None:
-    """Write text piece by piece; a file is replaced at the end, whole.
+    """Write text, piece by piece, or bytes; a file is replaced at the end, whole.
 
     Args:
-        pieces: Makes the pieces, given what the destination can show (`width`, `color`, `ascii_only`).
+        content: What to write; what makes pieces gets `width`, `color` and `ascii_only` of the destination.
         target: What `checked_target` returned.
         worth_keeping: Asked at the end; where it says no, a file keeps what it held.
 
     Raises:
         UsageError: The file cannot be written.
     """
+    pieces = content if callable(content) else lambda _: iter((content,))
     if target is None:
         for piece in pieces(_console()):
-            sys.stdout.write(piece)
+            if isinstance(piece, bytes):
+                sys.stdout.buffer.write(piece)
+            else:
+                sys.stdout.write(piece)
             sys.stdout.flush()
         return
-    plain = {"width": 100, "color": False, "ascii_only": False}
+    encoded = (piece.encode() if isinstance(piece, str) else piece for piece in pieces(_FILE))
+    stage: Path | None = None
     try:
         if target.exists() and not target.is_file():  # a pipe or a device: nothing to replace
-            with target.open("w", encoding="utf-8", newline="") as stream:
-                stream.writelines(pieces(plain))
+            with target.open("wb") as stream:
+                stream.writelines(encoded)
             return
-        handle, temporary = stage_of(target)
-    except OSError as error:
-        raise UsageError(f"{target}: cannot write there ({error.strerror})") from error
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
-            file.writelines(pieces(plain))
+        handle, stage = stage_of(target)
+        with os.fdopen(handle, "wb") as file:
+            file.writelines(encoded)
         if worth_keeping():
-            temporary.replace(target)
+            stage.replace(target)
     except OSError as error:
-        raise UsageError(f"{target}: cannot write it ({error.strerror})") from error
+        doing = "write there" if stage is None else "write it"
+        raise UsageError(f"{target}: cannot {doing} ({error.strerror})") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        if stage is not None:
+            stage.unlink(missing_ok=True)
 
 
 def write_growing(
@@ -148,6 +187,12 @@ def _write_all(file: RawIOBase, data: bytes) -> None:
         view = view[file.write(view) or 0 :]
 
 
+def plain(pieces: Iterable[str], console: dict[str, Any]) -> Iterator[str]:
+    """Yield text in letters that the destination can show."""
+    for piece in pieces:
+        yield piece.encode("ascii", "replace").decode() if console["ascii_only"] else piece
+
+
 def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Print a table, fitted to a terminal; piped to a program or a file, no cell is cut or wrapped.
 
@@ -176,38 +221,3 @@ def _console() -> dict[str, Any]:
         "color": terminal and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb",
         "ascii_only": encoding != "utf8",
     }
-
-
-DecodeSeconds = Annotated[
-    float,
-    typer.Option("--decode-seconds", min=0.1, help="Processor time that decoding one photo may take."),
-]
-DecodeMemory = Annotated[
-    int,
-    typer.Option(
-        "--decode-memory-mb", min=50, help="Memory that all photos in decoding may need together, in MB."
-    ),
-]
-
-
-def chosen_format(format: str | None, formats: Collection[str], *, option: str, target: Path | None) -> str:
-    """Return the format asked for, else the one that the suffix of the output file means, else a table.
-
-    Args:
-        format: What `--format` says.
-        formats: What there is.
-        option: The option that names the file, for messages.
-        target: The file; None is standard output.
-
-    Raises:
-        UsageError: There is no such format, or the suffix means none.
-    """
-    if format is None:
-        suffix = target.suffix.lower().lstrip(".") if target else ""
-        meant = {"": "table", "txt": "table", "md": "table", "htm": "html"}.get(suffix, suffix)
-        if meant not in formats:
-            raise UsageError(f"{option} {target}: the suffix names no format; add --format")
-        return meant
-    if format not in formats:
-        raise UsageError(f"--format {format}: there is no such format; choose one of {', '.join(formats)}")
-    return format

@@ -83,7 +83,7 @@ def probe(
     _one_of("--kind", kind, ("auto", "value", "class"))
     _check_packages()
     from whyhere.cli._output import write_output
-    from whyhere.cli._terminal import place_progress
+    from whyhere.cli._terminal import progress_bar
     from whyhere.evaluation.probing import ProbeReport, Settings, run_probes
 
     if quick:
@@ -106,7 +106,7 @@ def probe(
     if not tasks:
         raise UsageError("there is nothing to probe: every task was skipped")
     maker, called = _features(release, controls, seed)
-    with place_progress("Probing") as progress:
+    with progress_bar("Probing") as progress:
         scores, kept = run_probes(tasks, maker, settings, jobs=jobs or _cores(), progress=progress)
     report = ProbeReport(
         date=datetime.datetime.now(datetime.UTC).date().isoformat(),

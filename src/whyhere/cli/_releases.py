@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from whyhere._text import printable
-from whyhere.cli._terminal import print_json, raw
+from whyhere.cli._options import JSON_FORMAT, TextOrJson, wants_json
+from whyhere.cli._terminal import megabytes, print_json, progress_bar, progress_bars
 from whyhere.errors import MissingFileError, UsageError
 
 if TYPE_CHECKING:
-    from whyhere.releases import Progress, Release
+    from whyhere.releases import Release
 
 app = typer.Typer(no_args_is_help=True, help="List, fetch, show, verify and remove releases.")
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of a release, or the directory of one.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 
-@app.command("list")
-def list_(as_json: AsJson = False) -> None:
+@app.command("list", cls=JSON_FORMAT)
+def list_(format: TextOrJson = "table") -> None:
     """List the releases and whether they are ready to use."""
+    as_json = wants_json(format)
     from whyhere.releases import describe, known_releases
 
     rows = [describe(release) for release in known_releases()]
@@ -37,7 +35,7 @@ def list_(as_json: AsJson = False) -> None:
     print_table(
         ("name", "version", "state", "size", "summary"),
         [
-            (row["name"], row["version"], row["state"], _megabytes(row["bytes"]), row["card"]["summary"])
+            (row["name"], row["version"], row["state"], megabytes(row["bytes"]), row["card"]["summary"])
             for row in rows
         ],
     )
@@ -64,21 +62,22 @@ def fetch(
     from whyhere import releases
 
     release = releases.resolve(name)
-    with _byte_progress() as progress:
+    with progress_bars(in_bytes=True, in_lines=True) as progress:
         fetched = releases.fetch(release, force=force, folder=folder, weights=weights, progress=progress)
     for asset in releases.describe(release)["assets"]:
         if (asset["fetched_from"] or {}).get("published") == "no":
             _say(f"{asset['name']}: not the published weights, but those of {asset['fetched_from']['from']}")
     prepare_gallery(release)
     prepare_heads(release)
-    size = _megabytes(releases.disk_bytes(release))
+    size = megabytes(releases.disk_bytes(release))
     what = f"fetched {', '.join(fetched)}" if fetched else "everything was there already"
     _say(f"{release.name} {release.version} is ready: {what} ({size} in {releases.home()})")
 
 
-@app.command()
-def show(name: Name = "base", as_json: AsJson = False) -> None:
+@app.command(cls=JSON_FORMAT)
+def show(name: Name = "base", format: TextOrJson = "table") -> None:
     """Show what a release is made of: its limits, files, sources and licences."""
+    as_json = wants_json(format)
     from whyhere.releases import describe, resolve
 
     details = describe(resolve(name))
@@ -117,12 +116,13 @@ def show(name: Name = "base", as_json: AsJson = False) -> None:
             typer.echo("; ".join([f"  fetched: {origin['from']}", *notes]))
         typer.echo(f"  directory: {asset['directory']}")
         for file in asset["files"]:
-            typer.echo(f"  file: {file['name']}, {_megabytes(file['bytes'])}, SHA-256 {file['sha256']}")
+            typer.echo(f"  file: {file['name']}, {megabytes(file['bytes'])}, SHA-256 {file['sha256']}")
 
 
-@app.command()
-def credits(name: Name = "base", as_json: AsJson = False) -> None:
+@app.command(cls=JSON_FORMAT)
+def credits(name: Name = "base", format: TextOrJson = "table") -> None:
     """Name the photos that a release learned from: title, author, licence and source of each."""
+    as_json = wants_json(format)
     from dataclasses import asdict
 
     from whyhere.images import display_name
@@ -155,7 +155,7 @@ def verify(
     release = releases.resolve(name)
     if record:
         releases.record(release)
-    with _byte_progress() as progress:
+    with progress_bars(in_bytes=True, in_lines=True) as progress:
         checks = releases.verify(release, progress=progress)
     for check in checks:
         state = "damaged" if check.problem else "ok" if check.recorded else "present"
@@ -198,69 +198,30 @@ def remove(
     from whyhere import releases
 
     release = releases.resolve(name)
-    size = _megabytes(releases.disk_bytes(release))
+    size = megabytes(releases.disk_bytes(release))
     if not yes:
         if not sys.stdin.isatty():
             raise UsageError(f"removing {release.name} needs your consent: add --yes")
         question = f"Delete the weights of {release.name} ({size} in {releases.home()})?"
         typer.confirm(question, abort=True, err=True)
     freed = releases.remove(release)
-    _say(f"{release.name}: {_megabytes(freed)} freed in {releases.home()}")
+    _say(f"{release.name}: {megabytes(freed)} freed in {releases.home()}")
 
 
 def prepare_gallery(release: Release) -> None:
     """Embed the gallery of a release, so that the first photo need not wait for it."""
     from whyhere import _assembly
-    from whyhere.cli._terminal import place_progress
 
-    with place_progress("embedding the gallery") as progress:
+    with progress_bar("embedding the gallery") as progress:
         _assembly.prepare_gallery(release, progress=progress)
 
 
 def prepare_heads(release: Release) -> None:
     """Compute the concept directions of a release that has none of its own."""
     from whyhere import releases
-    from whyhere.cli._terminal import place_progress
 
-    with place_progress("reading the concepts") as progress:
+    with progress_bar("reading the concepts") as progress:
         releases.prepare_heads(release, progress=progress)
-
-
-@contextmanager
-def _byte_progress() -> Iterator[Progress]:
-    """Yield what shows progress on standard error: bars on a terminal, elsewhere one line per step."""
-    if not sys.stderr.isatty():
-        told: list[str] = []
-
-        def tell(task: str, done: int, total: int | None) -> None:
-            if task not in told:
-                told.append(task)
-                _say(f"{task} ({_megabytes(total)})" if total else task)
-
-        yield tell
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, SpinnerColumn, TextColumn
-    from rich.progress import Progress as Bars
-
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.fields[amount]}"),
-    )
-    with Bars(*columns, console=Console(file=raw(sys.stderr)), transient=True) as bars:
-        bar = bars.add_task("", amount="")
-
-        def draw(task: str, done: int, total: int | None) -> None:
-            amount = f"{done / 1e6:.1f} of {_megabytes(total)}" if total else ""
-            bars.update(bar, description=printable(task), completed=done, total=total, amount=amount)
-
-        yield draw
-
-
-def _megabytes(count: int) -> str:
-    return f"{count / 1e6:.1f} MB"
 
 
 def _say(text: str) -> None:

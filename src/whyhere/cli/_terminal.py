@@ -76,12 +76,17 @@ def use_utf8() -> None:
         sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace", newline="")
 
 
-def print_json(value: object) -> None:
-    """Print a value as indented JSON, in UTF-8."""
+def as_json(value: object, *, indent: int | None = 2) -> str:
+    """Return a value as JSON."""
     import json
 
+    return json.dumps(value, indent=indent, ensure_ascii=False) + "\n"
+
+
+def print_json(value: object) -> None:
+    """Print a value as indented JSON, in UTF-8."""
     use_utf8()
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    sys.stdout.write(as_json(value))
 
 
 def shown(error: WhyhereError) -> str:
@@ -152,31 +157,59 @@ def set_loudness(*, quiet: bool, verbose: int) -> None:
 
 
 @contextmanager
-def place_progress(description: str, *, shown: bool = True) -> Iterator[Callable[[int, int], None]]:
-    """Yield a callback `(done, total)` that shows a bar from its first call on.
+def progress_bars(
+    *, shown: bool = True, in_bytes: bool = False, in_lines: bool = False
+) -> Iterator[Callable[[str, int, int | None], None]]:
+    """Yield a callback `(what, done, total)` with a bar on standard error for each thing that is done.
 
     Args:
-        description: What is being done.
-        shown: Whether a bar has room here; there is none with -q, and none but on a terminal.
+        shown: Whether bars have room here; there are none with -q, and none but on a terminal.
+        in_bytes: Whether bytes are counted.
+        in_lines: Name each thing in a line where there is no terminal.
     """
     if not (shown and noisy() and sys.stderr.isatty()):
-        yield lambda done, total: None
+        named: set[str] = set()
+
+        def name(what: str, done: int, total: int | None) -> None:
+            if in_lines and what not in named:
+                named.add(what)
+                print(f"{what} ({megabytes(total)})" if total and in_bytes else what, file=sys.stderr)
+
+        yield name
         return
     from rich.console import Console
-    from rich.progress import Progress, TaskID
+    from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TaskProgressColumn, TextColumn
 
-    bar = Progress(console=Console(file=raw(sys.stderr)), transient=True)
-    task: TaskID | None = None
+    amount = DownloadColumn() if in_bytes else TaskProgressColumn()
+    bars = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        amount,
+        console=Console(file=raw(sys.stderr)),
+        transient=True,
+    )
+    tasks: dict[str, TaskID] = {}
 
-    def update(done: int, total: int) -> None:
-        nonlocal task
-        if task is None:
-            bar.start()
-            task = bar.add_task(description, total=total)
-        bar.update(task, completed=done)
+    def update(what: str, done: int, total: int | None) -> None:
+        if not tasks:
+            bars.start()
+        if what not in tasks:
+            tasks[what] = bars.add_task(printable(what), total=total)
+        bars.update(tasks[what], completed=done, total=total)
 
     try:
         yield update
     finally:
-        if task is not None:
-            bar.stop()
+        bars.stop()
+
+
+@contextmanager
+def progress_bar(what: str, *, shown: bool = True) -> Iterator[Callable[[int, int], None]]:
+    """Yield a callback `(done, total)` that shows one bar; see `progress_bars`."""
+    with progress_bars(shown=shown) as update:
+        yield lambda done, total: update(what, done, total)
+
+
+def megabytes(count: int) -> str:
+    """Return a number of bytes for people."""
+    return f"{count / 1e6:.1f} MB"

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from whyhere._text import csv_rows, printable
-from whyhere.cli._terminal import raw
+from whyhere._text import csv_rows
+from whyhere.cli._terminal import progress_bars
 from whyhere.errors import UsageError
 
 if TYPE_CHECKING:
@@ -71,7 +69,7 @@ def train(
     choices = read_train_config(config)
     if concepts is not None:
         choices = replace(choices, directions=str(concepts))
-    with _progress(enabled=first) as progress:
+    with progress_bars(shown=first) as progress:
         report = train_release(
             data[0],
             release,
@@ -92,7 +90,7 @@ def train(
 def _train_base(data: list[Path], release: Path, features: Path | None) -> None:
     from whyhere.training import train_base
 
-    with _progress(enabled=True) as progress:
+    with progress_bars() as progress:
         report = train_base(data, release, features=features, progress=progress)
     print(
         f"{report.photos:,} photos, {report.landmarks:,} landmarks; temperature "
@@ -115,23 +113,3 @@ def _report_problems(table: TrainingTable, release: Path) -> None:
     rows = [("line", "reason"), *((problem.line, problem.reason) for problem in table.problems)]
     path.write_text(csv_rows(rows), encoding="utf-8", newline="")
     print(f"{len(table.problems)} bad rows are left out, all listed in {path}", file=sys.stderr)
-
-
-@contextmanager
-def _progress(*, enabled: bool) -> Iterator[Callable[[str, int, int], None]]:
-    """Yield a callback that shows one bar for each thing that is done, on a terminal."""
-    from rich.console import Console
-    from rich.progress import Progress, TaskID
-
-    tasks: dict[str, TaskID] = {}
-    bar = Progress(
-        console=Console(file=raw(sys.stderr)), disable=not (enabled and sys.stderr.isatty()), transient=True
-    )
-
-    def update(what: str, done: int, total: int) -> None:
-        if what not in tasks:
-            tasks[what] = bar.add_task(printable(what), total=total)
-        bar.update(tasks[what], completed=done)
-
-    with bar:
-        yield update
