@@ -374,7 +374,7 @@ class Prediction(Record, frozen=True):
 
     def plot(self) -> Picture:
         """Draw the probability and the answers on a map of the world."""
-        from whyhere.report._shown import prediction_picture
+        from whyhere.report import prediction_picture
 
         return prediction_picture(self)
 
@@ -389,19 +389,19 @@ class Prediction(Record, frozen=True):
             UsageError: The suffix is none of these, or the file cannot be written.
         """
         from whyhere.picture import save_as
-        from whyhere.report._shown import prediction_files
+        from whyhere.report import prediction_files
 
         return save_as(path, prediction_files(self))
 
     def __repr__(self) -> str:
         """Say the essence in three lines."""
-        from whyhere.report._shown import prediction_lines
+        from whyhere.report import prediction_lines
 
         return "\n  ".join(line for line in prediction_lines(self) if line)
 
     def _repr_html_(self) -> str:
         """Show the same and the picture in a notebook."""
-        from whyhere.report._shown import prediction_html
+        from whyhere.report import prediction_html
 
         return prediction_html(self)
 
@@ -565,9 +565,9 @@ class Explanation(Record, frozen=True):
 
     def plot(self) -> Picture:
         """Draw the contributions as bars, by group; the contrast's differences where there is a contrast."""
-        from whyhere.report._explain_chart import chart
+        from whyhere.report import explanation_picture
 
-        return chart(self)
+        return explanation_picture(self)
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the explanation to a file.
@@ -579,18 +579,18 @@ class Explanation(Record, frozen=True):
             UsageError: The suffix is none of these, or the file cannot be written.
         """
         from whyhere.picture import save_as
-        from whyhere.report._shown import explanation_files
+        from whyhere.report import explanation_files
 
         return save_as(path, explanation_files(self))
 
     def __repr__(self) -> str:
         """Say the essence in three lines."""
-        from whyhere.report._shown import explanation_lines
+        from whyhere.report import explanation_lines
 
         return "\n  ".join(line for line in explanation_lines(self) if line)
 
     def _repr_html_(self) -> str:
         """Show the same and the picture in a notebook."""
-        from whyhere.report._shown import explanation_html
+        from whyhere.report import explanation_html
 
         return explanation_html(self)

@@ -6,8 +6,7 @@ import explanation_samples
 import pytest
 from msgspec.structs import replace
 
-from whyhere.report._explain_words import opening
-from whyhere.report._text import NO_PLACE, percent
+from whyhere.report.words import NO_PLACE, opening, percent
 
 
 @pytest.fixture

@@ -8,9 +8,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from whyhere.report import render
-from whyhere.report._csv import COLUMNS
-from whyhere.report._text import printable
+from whyhere._text import printable
+from whyhere.report import CSV_COLUMNS, render
 
 TEXT_COLUMNS = {
     "photo",
@@ -33,7 +32,7 @@ def test_one_row_an_answer_with_exact_numbers(everything, card):
     answers = [(p, a) for p in everything for a in p.answers]
     assert len(rows) == len(answers)
     for row, (prediction, answer) in zip(rows, answers, strict=True):
-        assert tuple(row) == COLUMNS
+        assert tuple(row) == CSV_COLUMNS
         for name in ("lat", "lon", "radius_km", "probability", "score", "remainder"):
             assert float(row[name]) == getattr(answer, name)
         assert int(row["rank"]) == answer.rank
@@ -75,7 +74,7 @@ def test_every_text_column_is_guarded(hostile, card):
     assert row["lon"] == "-180.0"
 
 
-@pytest.mark.parametrize("column", COLUMNS)
+@pytest.mark.parametrize("column", CSV_COLUMNS)
 def test_columns_are_documented(column):
     from pathlib import Path
 

@@ -43,6 +43,11 @@ def test_the_json_is_as_it_was_and_follows_its_schema(explained, card, check_gol
     jsonschema.validate(json.loads(text), explanation_schema())
 
 
+def test_the_page_is_as_it_was(explained, card, check_golden):
+    small = replace(explained.prediction, thumbnail=b"\xff\xd8\xff\xd9", surface=())
+    check_golden("explanation.html", render(replace(explained, prediction=small), "html", card))
+
+
 @pytest.mark.parametrize("without", ["contrast", "intervention"])
 def test_the_schema_holds_for_parts_of_an_explanation(explained, without):
     jsonschema.validate(replace(explained, **{without: None}).to_dict(), explanation_schema())
@@ -164,7 +169,7 @@ def test_other_formats_and_numbers_that_are_not_finite_are_refused(explained, ca
     with pytest.raises(UsageError, match="kml"):
         stream_explanation(explained, "kml", card=card)
     broken = replace(explained, here=replace(explained.here, remainder=float("nan")))
-    with pytest.raises(ValueError, match="nan in a score"):
+    with pytest.raises(ValueError, match="remainder is nan"):
         stream_explanation(broken, "table", card=card)
 
 

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from whyhere._text import printable
 from whyhere.geo import great_circle_km
 from whyhere.report import render
-from whyhere.report._text import printable
 
 
 def test_points_are_longitude_first(everything, card):

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from whyhere.geo import EARTH_RADIUS_KM, great_circle_km
 from whyhere.prediction import SurfaceCell
-from whyhere.report._geometry import (
+from whyhere.report import classify, density_text
+from whyhere.report.geometry import (
     EQUAL_EARTH_X,
     EQUAL_EARTH_Y,
     azimuthal_km,
@@ -18,7 +19,6 @@ from whyhere.report._geometry import (
     equal_earth,
     split_ring,
 )
-from whyhere.report._maps import classify, density_text
 
 LATS, LONS = st.floats(-90, 90), st.floats(-180, 179.999)
 

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from lxml import etree
 from msgspec.structs import replace
 
+from whyhere._text import printable
 from whyhere.report import render
-from whyhere.report._text import printable
 
 NS = {"g": "http://www.topografix.com/GPX/1/1"}
 

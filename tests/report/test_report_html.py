@@ -6,18 +6,19 @@ import hashlib
 import re
 from itertools import pairwise
 
+import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from lxml import html
 from msgspec.structs import replace
 
-import whyhere.report._geometry as land
+from whyhere._text import printable
 from whyhere.geo import LatLon
 from whyhere.report import render
-from whyhere.report._html_answer import LISTED
-from whyhere.report._map_svg import Pin, badges
-from whyhere.report._text import printable
+from whyhere.report.geometry import local_land
+
+LISTED = 5  # concepts for and against an answer that stand in its table
 
 
 @pytest.fixture(scope="module")
@@ -204,24 +205,25 @@ def test_any_text_anywhere_leaves_the_structure_alone(text, hostile, card):
     assert structure(*with_text(text)) == structure(*with_text("x"))
 
 
-def test_badges_hide_neither_each_other_nor_the_points():
-    pins = [Pin(str(i), 0.0, 0.0, None) for i in range(1, 6)]
-    points = [(100.0, 100.0), (102.0, 101.0), (108.0, 99.0), (100.0, 108.0), (390.0, 5.0)]
-    import numpy as np
-
-    drawn = badges(pins, [np.array(point) for point in points], 11.0, (400.0, 300.0))
-    discs = [
-        (float(x), float(y))
-        for x, y in re.findall(r'class="badge[^"]*"><circle cx="([\d.]+)" cy="([\d.]+)"', drawn)
+def test_badges_hide_neither_each_other_nor_the_points(kauai, card):
+    spots = [(0.0, 0.0), (0.4, 0.5), (-0.4, 1.5), (-2.0, 0.0), (80.0, 179.0)]
+    answers = [
+        replace(answer, lat=lat, lon=lon) for answer, (lat, lon) in zip(kauai.answers, spots, strict=True)
     ]
-    assert len(discs) == 5
+    page = render([replace(kauai, answers=tuple(answers))], "html", card=card)
+    chart = html.document_fromstring(page).xpath("//svg[@class='map']/g[@class='wide']")[0]
+
+    def centres(xpath):
+        return [np.array([float(c.get("cx")), float(c.get("cy"))]) for c in chart.xpath(xpath)]
+
+    discs, points = centres("./g/circle"), centres("./circle")
+    assert len(discs) == len(points) == 5
+    width, height = (float(n) for n in chart.getparent().get("viewbox").split()[2:])
     for index, disc in enumerate(discs):
-        assert 11 <= disc[0] <= 389
-        assert 11 <= disc[1] <= 289
-        for other in discs[index + 1 :]:
-            assert np.hypot(disc[0] - other[0], disc[1] - other[1]) >= 22
-        for point in points:
-            assert np.hypot(disc[0] - point[0], disc[1] - point[1]) > 11
+        assert 11 <= disc[0] <= width - 11
+        assert 11 <= disc[1] <= height - 11
+        assert all(np.linalg.norm(disc - other) >= 22 for other in discs[index + 1 :])
+        assert all(np.linalg.norm(disc - point) > 11 for point in points)
 
 
 def test_many_photos_get_an_overview_of_dots(kauai, card):
@@ -259,7 +261,7 @@ def test_land_around_a_point_is_land(lat, lon, dry):
     """The middle of the cut-out map lies in a polygon exactly where there is land."""
     import shapely
 
-    data = land.local_land(lat, lon, reach_km=300.0, km_per_unit=1.0)
+    data = local_land(lat, lon, reach_km=300.0, km_per_unit=1.0)
     inside = False
     for part in filter(None, data.split("M")):
         start, moves = part.rstrip("z").split("l")

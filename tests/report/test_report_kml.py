@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from lxml import etree
 from msgspec.structs import replace
 
+from whyhere._text import printable
 from whyhere.report import render
-from whyhere.report._text import printable
 
 NS = {"k": "http://www.opengis.net/kml/2.2"}
 

@@ -8,11 +8,10 @@ from lxml import etree, html
 from msgspec.structs import replace
 from PIL import Image
 
+from whyhere._text import printable
 from whyhere.errors import UsageError
 from whyhere.report import render
-from whyhere.report._text import printable
 
-pytestmark = pytest.mark.usefixtures("no_land")
 SUFFIXES = [".json", ".jsonl", ".csv", ".geojson", ".kml", ".gpx", ".html", ".txt", ".svg", ".png"]
 
 

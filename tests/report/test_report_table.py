@@ -10,7 +10,7 @@ from rich.cells import cell_len
 
 from whyhere.prediction import UNCONFIRMED, Assumptions
 from whyhere.report import render
-from whyhere.report._text import HYPOTHESIS, PLACE_NAMES
+from whyhere.report.words import HYPOTHESIS, PLACE_NAMES
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -37,7 +37,7 @@ def test_color_changes_nothing_but_color(everything, card):
 
 def test_the_environment_does_not_leak_in(kauai, card, monkeypatch):
     plain = render([kauai], "table", card=card)
-    for name, value in {"FORCE_COLOR": "1", "COLUMNS": "50", "TERM": "dumb", "NO_COLOR": "1"}.items():
+    for name, value in {"FORCE_COLOR": "1", "CSV_COLUMNS": "50", "TERM": "dumb", "NO_COLOR": "1"}.items():
         monkeypatch.setenv(name, value)
     assert render([kauai], "table", card=card) == plain
 

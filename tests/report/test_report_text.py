@@ -8,10 +8,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from whyhere._text import printable
 from whyhere.geo import LatLon
 from whyhere.prediction import Assumptions, HintWords
 from whyhere.report import FORMATS, render
-from whyhere.report._text import (
+from whyhere.report.words import (
     assumption_texts,
     chance_text,
     coordinates,
@@ -22,7 +23,6 @@ from whyhere.report._text import (
     kilometres,
     least_unlikely_text,
     percent,
-    printable,
     signed,
     verdict,
 )

@@ -3,50 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 from typing import TYPE_CHECKING
 
-from whyhere._text import printable
 from whyhere.atlas._map_picture import side_by_side
 from whyhere.atlas._tables import CAUTION, PEAKS
 from whyhere.geo import place_names
-from whyhere.picture import Picture
-from whyhere.report import coordinates, kilometres, page, signed
+from whyhere.report import Section, coordinates, kilometres, page, signed
 
 if TYPE_CHECKING:
     from whyhere.atlas._compare import ComparedConcept, Comparison
     from whyhere.atlas._map import ConceptMap
     from whyhere.atlas._place import PlaceConcept, PlaceProfile
 
-# Drawings are light; in the dark their ground, ink and bars follow the page. The colours of cells stay.
-_IN_THE_DARK = {
-    'rect[width="100%"]': "fill: var(--paper)",
-    '[fill="#222222"]': "fill: var(--ink)",
-    '[fill="#566068"]': "fill: var(--soft)",
-    '[fill="#e9e5dc"]': "fill: var(--track)",
-    '[fill="#eef3f7"]': "fill: var(--sea)",
-    '[fill="#dcd9d2"]': "fill: var(--land)",
-    '[fill="#0072b2"]': "fill: #56b4e9",
-    '[fill="#d55e00"]': "fill: #f0915a",
-    '[stroke="#222222"]': "stroke: var(--ink)",
-    '[stroke="#b8c4cc"]': "stroke: var(--rim)",
-    '[stroke="#7d8589"]': "stroke: var(--coast)",
-}
-_STYLE = (
-    ".drawing { overflow-x: auto; }\n"
-    ".drawing svg { width: 100%; height: auto; border-radius: 8px; }\n"
-    # Shrunk to a phone its words could not be read: it keeps a size and scrolls.
-    "@media screen and (max-width: 48rem) { .drawing svg { width: 56rem; } }\n"
-    "@media screen and (prefers-color-scheme: dark) {\n"
-    + "".join(f"  .drawing {what} {{ {look}; }}\n" for what, look in _IN_THE_DARK.items())
-    + "}\n"
-    ".numbers { width: 100%; border-collapse: collapse; font-size: .92rem; margin-top: .5rem; }\n"
-    ".numbers th, .numbers td { padding: .22rem .4rem .22rem 0; text-align: right; font-weight: 400; }\n"
-    ".numbers th:first-child, .numbers td:first-child { text-align: left; }\n"
-    ".numbers thead th { font-size: .8rem; color: var(--soft); vertical-align: bottom; }\n"
-    ".numbers tbody tr { border-top: 1px solid var(--line); }\n"
-    ".scroll { overflow-x: auto; overflow-wrap: break-word; }\n"
-)
 _MINUS = "\N{MINUS SIGN}"
 _COSINE = (
     "How near the embedding of a place lies to the direction of a concept, from -1 to 1, after the mean of "
@@ -64,33 +32,29 @@ _STAR = (
 def place_page(found: PlaceProfile) -> str:
     """Return the page of a profile."""
     region = found.region or "region"
-    concepts = _table(
-        ("Concept", "percentile in the world", f"percentile in {region}", "deviations from the mean"),
-        [_place_row(concept) for concept in found.concepts],
-    )
-    similar = _table(
-        ("Place", "position", "distance", "similarity", "shares"),
-        [
-            (
-                str(place.place),
-                coordinates(place.lat, place.lon),
-                kilometres(place.distance_km),
-                f"{place.similarity:.2f}",
-                ", ".join(place.shared),
-            )
-            for place in found.similar
-        ],
-    )
+    similar = [
+        (
+            str(place.place),
+            coordinates(place.lat, place.lon),
+            kilometres(place.distance_km),
+            f"{place.similarity:.2f}",
+            ", ".join(place.shared),
+        )
+        for place in found.similar
+    ]
     warning = ""
     if found.far:
         warning = (
-            f'<p class="abstained">The nearest place that the release knows is '
-            f"{kilometres(found.nearest_km)} away: this profile is an extrapolation.</p>"
+            f"The nearest place that the release knows is {kilometres(found.nearest_km)} away: "
+            "this profile is an extrapolation."
         )
-    body = _sheet("picture", "At a glance", warning + _drawing(found.plot()))
-    if found.similar:
-        body += _sheet("similar", "Similar places elsewhere", similar)
-    body += _sheet("numbers", "All concepts", concepts)
+    sections = [Section("picture", "At a glance", picture=found.plot(), warning=warning)]
+    if similar:
+        columns = ("Place", "position", "distance", "similarity", "shares")
+        sections.append(Section("similar", "Similar places elsewhere", head=columns, rows=similar))
+    head = ("Concept", "percentile in the world", f"percentile in {region}", "deviations from the mean")
+    rows = [_place_row(concept) for concept in found.concepts]
+    sections.append(Section("numbers", "All concepts", head=head, rows=rows))
     notes = (
         ("Percentile", "Share of the known world, or of the region, by area, that has less of the concept."),
         ("Similarity", "Cosine of the two profiles in standard deviations of the world; 1 is the same."),
@@ -103,10 +67,9 @@ def place_page(found: PlaceProfile) -> str:
         title=f"whyhere: {found.place}",
         heading=str(found.place),
         lede=f"{coordinates(found.lat, found.lon)}. {CAUTION}",
-        body=body,
+        sections=sections,
         card=found.card,
         notes=(*notes, *_marks(found.concepts)),
-        style=_STYLE,
     )
 
 
@@ -117,11 +80,12 @@ def map_page(found: ConceptMap) -> str:
         title=f"whyhere: {found.name}{where}",
         heading=f"{found.shown_as}{where}",
         lede=" ".join(part for part in (found.definition.rstrip(".") + ".", CAUTION) if part != "."),
-        body=_sheet("picture", "Map", _drawing(found.plot()))
-        + _sheet("numbers", "Highest places", _peaks(found)),
+        sections=[
+            Section("picture", "Map", picture=found.plot()),
+            _peaks(found, "numbers", "Highest places"),
+        ],
         card=found.card,
         notes=[*_map_notes(found), *_reference_notes(found), *_marks([found])],
-        style=_STYLE,
     )
 
 
@@ -130,9 +94,11 @@ def maps_page(maps: Sequence[ConceptMap]) -> str:
     first = maps[0]
     where = f" in {first.region}" if first.region else ""
     names = ", ".join(found.shown_as for found in maps)
-    body = _sheet("picture", "Maps", _drawing(side_by_side(maps)))
-    for number, found in enumerate(maps):
-        body += _sheet(f"numbers{number}", f"Highest places: {_text(found.shown_as)}", _peaks(found))
+    sections = [Section("picture", "Maps", picture=side_by_side(maps))]
+    sections += [
+        _peaks(found, f"numbers{number}", f"Highest places: {found.shown_as}")
+        for number, found in enumerate(maps)
+    ]
     references = [
         (f"{term}: {found.name}", words) for found in maps for term, words in _reference_notes(found)
     ]
@@ -140,15 +106,14 @@ def maps_page(maps: Sequence[ConceptMap]) -> str:
         title=f"whyhere: {names}{where}",
         heading=f"{names}{where}",
         lede=CAUTION,
-        body=body,
+        sections=sections,
         card=first.card,
         notes=[*_map_notes(first), *references, *_marks(maps)],
-        style=_STYLE,
     )
 
 
-def _peaks(found: ConceptMap) -> str:
-    """Return the table of the highest places of a map."""
+def _peaks(found: ConceptMap, id: str, title: str) -> Section:
+    """Return the section on the highest places of a map."""
     peaks = found.peaks(PEAKS)
     names = place_names([cell.lat for cell in peaks], [cell.lon for cell in peaks])
     rows = [
@@ -161,7 +126,7 @@ def _peaks(found: ConceptMap) -> str:
         )
         for cell, name in zip(peaks, names, strict=True)
     ]
-    return _table(("Place", "position", "percentile", "cosine", "places"), rows)
+    return Section(id, title, head=("Place", "position", "percentile", "cosine", "places"), rows=rows)
 
 
 def _map_notes(found: ConceptMap) -> list[tuple[str, str]]:
@@ -192,8 +157,10 @@ def compare_page(found: Comparison, *, limit: int) -> str:
         f"percentile {a}",
         f"percentile {b}",
     )
-    body = _sheet("picture", "At a glance", _drawing(found.plot(limit=limit)))
-    body += _sheet("numbers", "All concepts", _table(head, [_compared_row(one) for one in found.concepts]))
+    sections = [
+        Section("picture", "At a glance", picture=found.plot(limit=limit)),
+        Section("numbers", "All concepts", head=head, rows=[_compared_row(one) for one in found.concepts]),
+    ]
     notes = (
         ("Difference", f"Mean cosine over {a} less that over {b}, every cell by its area. {_COSINE}"),
         ("Standard error", "Over blocks of neighbouring cells; likeness over longer distances is not in it."),
@@ -210,10 +177,9 @@ def compare_page(found: Comparison, *, limit: int) -> str:
         title=f"whyhere: {a} or {b}",
         heading=f"{a} or {b}?",
         lede=lede,
-        body=body,
+        sections=sections,
         card=found.card,
         notes=(*notes, *_marks(found.concepts)),
-        style=_STYLE,
     )
 
 
@@ -243,25 +209,3 @@ def _compared_row(concept: ComparedConcept) -> tuple[str, ...]:
         f"{concept.percentile_a:.0f}",
         f"{concept.percentile_b:.0f}",
     )
-
-
-def _drawing(drawn: Picture) -> str:
-    return f'<figure class="drawing" tabindex="0">{drawn.svg}</figure>'
-
-
-def _sheet(id: str, title: str, content: str) -> str:
-    return f'<section class="sheet" aria-labelledby="{id}"><h2 id="{id}">{title}</h2>{content}</section>\n'
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    top = "".join(f'<th scope="col">{_text(cell)}</th>' for cell in head)
-    body = "".join(
-        f'<tr><th scope="row">{_text(first)}</th>{"".join(f"<td>{_text(cell)}</td>" for cell in rest)}</tr>'
-        for first, *rest in rows
-    )
-    table = f'<table class="numbers"><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>'
-    return f'<div class="scroll">{table}</div>'
-
-
-def _text(text: str) -> str:
-    return escape(printable(text))

@@ -32,65 +32,60 @@ from whyhere.report._charts import (
     intervals,
     scatter,
 )
-from whyhere.report._csv import COLUMNS as CSV_COLUMNS
-from whyhere.report._csv import csv_text
-from whyhere.report._explain_stream import EXPLANATION_FORMATS, explanation_schema, stream_explanation
-from whyhere.report._geometry import WORLD_HEIGHT, WORLD_WIDTH, split_ring
-from whyhere.report._json import prediction_schema
-from whyhere.report._maps import SCALE, CellLayer, Frame, boundaries, map_panel, panel_height
-from whyhere.report._page import page
-from whyhere.report._stream import FORMATS, LISTED, TAILS, render, stream
-from whyhere.report._text import HYPOTHESIS, PLACE_NAMES, coordinates, kilometres, percent, signed
+from whyhere.report._formats import (
+    CSV_COLUMNS,
+    EXPLANATION_FORMATS,
+    FORMATS,
+    LISTED,
+    TAILS,
+    csv_text,
+    explanation_schema,
+    prediction_schema,
+    render,
+    stream,
+    stream_explanation,
+)
+from whyhere.report._maps import (
+    SCALE,
+    CellLayer,
+    Frame,
+    boundaries,
+    classify,
+    density_text,
+    map_panel,
+    panel_height,
+)
+from whyhere.report._pages import Section, page
+from whyhere.report._pictures import (
+    explanation_files,
+    explanation_html,
+    explanation_lines,
+    explanation_picture,
+    prediction_files,
+    prediction_html,
+    prediction_lines,
+    prediction_picture,
+)
+from whyhere.report.geometry import WORLD_HEIGHT, WORLD_WIDTH, split_ring
+from whyhere.report.words import (
+    HYPOTHESIS,
+    PLACE_NAMES,
+    coordinates,
+    interval_text,
+    kilometres,
+    markdown_table,
+    percent,
+    signed,
+)
 
 __all__ = [
-    "BLUE",
-    "CSV_COLUMNS",
-    "EXPLANATION_FORMATS",
-    "FORMATS",
-    "GREY",
-    "HYPOTHESIS",
-    "INK",
-    "LISTED",
-    "PALETTE",
-    "PLACE_NAMES",
-    "RED",
-    "SCALE",
-    "SOFT",
-    "TAILS",
-    "WORLD_HEIGHT",
-    "WORLD_WIDTH",
-    "Bar",
-    "CellLayer",
-    "Curve",
-    "Dot",
-    "Estimate",
-    "Frame",
-    "Item",
-    "Label",
-    "Shape",
-    "bars",
-    "boundaries",
-    "coordinates",
-    "csv_text",
-    "curves",
-    "explanation_schema",
-    "intervals",
-    "kilometres",
-    "line",
-    "lines_of",
-    "map_panel",
-    "moved",
-    "page",
-    "panel_height",
-    "path_data",
-    "percent",
-    "picture",
-    "prediction_schema",
-    "rectangle",
-    "render",
-    "scatter",
-    "signed",
-    "split_ring",
-    "stream",
-    "stream_explanation",
-]
+    "BLUE", "CSV_COLUMNS", "EXPLANATION_FORMATS", "FORMATS", "GREY", "HYPOTHESIS", "INK", "LISTED",
+    "PALETTE", "PLACE_NAMES", "RED", "SCALE", "SOFT", "TAILS", "WORLD_HEIGHT", "WORLD_WIDTH", "Bar",
+    "CellLayer", "Curve", "Dot", "Estimate", "Frame", "Item", "Label", "Section", "Shape", "bars",
+    "boundaries", "classify", "coordinates", "csv_text", "curves", "density_text", "explanation_files",
+    "explanation_html", "explanation_lines", "explanation_picture", "explanation_schema",
+    "interval_text", "intervals", "kilometres", "line", "lines_of", "map_panel", "markdown_table",
+    "moved", "page", "panel_height", "path_data", "percent", "picture", "prediction_files",
+    "prediction_html", "prediction_lines", "prediction_picture", "prediction_schema", "rectangle",
+    "render", "scatter", "signed", "split_ring", "stream", "stream_explanation",
+]  # fmt: skip

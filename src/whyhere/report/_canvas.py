@@ -66,6 +66,7 @@ class Dot:
         fill: Its colour.
         opacity: 0 to 1.
         stroke: Colour of its edge, or None.
+        width: Width of its edge.
         words: What SVG says when asked for it.
     """
 
@@ -75,6 +76,7 @@ class Dot:
     fill: str
     opacity: float = 1.0
     stroke: str | None = None
+    width: float = 0.7
     words: str = ""
 
 
@@ -201,7 +203,7 @@ def _svg(item: Item) -> str:
         return f'<text {spot}{anchor}{weight} fill="{item.colour}">{escape(printable(item.text))}</text>\n'
     opacity = f' fill-opacity="{item.opacity:g}"' if item.fill and item.opacity < 1 else ""
     if isinstance(item, Dot):
-        edge = f' stroke="{item.stroke}" stroke-width="0.7"' if item.stroke else ""
+        edge = f' stroke="{item.stroke}" stroke-width="{number(item.width)}"' if item.stroke else ""
         words = f"><title>{escape(printable(item.words))}</title></circle>" if item.words else "/>"
         spot = f'cx="{number(item.x)}" cy="{number(item.y)}" r="{number(item.radius)}"'
         return f'<circle {spot} fill="{item.fill}"{opacity}{edge}{words}\n'
@@ -240,7 +242,7 @@ def _painted(items: Sequence[Item], width: float, height: float, *, scale: float
 def _disc(dot: Dot) -> Shape:
     angle = np.linspace(0.0, 2 * np.pi, 24, endpoint=False)
     ring = np.column_stack((dot.x + dot.radius * np.cos(angle), dot.y + dot.radius * np.sin(angle)))
-    return Shape([ring], fill=dot.fill, stroke=dot.stroke, width=0.7, opacity=dot.opacity)
+    return Shape([ring], fill=dot.fill, stroke=dot.stroke, width=dot.width, opacity=dot.opacity)
 
 
 def _paint_shape(canvas: Image.Image, draw: ImageDraw.ImageDraw, shape: Shape, scale: float) -> None:

@@ -19,7 +19,7 @@ from whyhere.geo import (
 )
 from whyhere.prediction import SurfaceCell
 from whyhere.report._canvas import INK, Dot, Item, Label, Shape, lines_of, moved, rectangle
-from whyhere.report._geometry import (
+from whyhere.report.geometry import (
     WORLD_HEIGHT,
     WORLD_WIDTH,
     azimuthal_km,
@@ -201,11 +201,11 @@ def map_panel(
     ground = _world(layer, frame) if frame.reach_km is None else _around(layer, frame, frame.reach_km)
     for lat, lon, radius, colour, words in discs:
         x, y = frame.project(lat, lon)[0].tolist()
-        ground.append(Dot(x, y, radius, colour, 0.8, "#ffffff", words))
+        ground.append(Dot(x, y, radius, colour, 0.8, "#ffffff", words=words))
     for label, lat, lon in pins:
         x, y = frame.project(lat, lon)[0].tolist()
         ground += [
-            Dot(x, y, 8.5, "#1b2226" if label else "#b4323c", stroke="#ffffff"),
+            Dot(x, y, 8.5, "#1b2226" if label else "#b4323c", stroke="#ffffff", width=1.5),
             Label(x, y + 4.2, label, 12.0, "middle", "#ffffff", True),
         ]
     items: list[Item] = [Label(6.0, 20.0, caption, 16.0, bold=True), *moved(ground, 0.0, _CAPTION)]

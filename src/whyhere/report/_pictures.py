@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
-import numpy as np
-
+from whyhere._text import printable
 from whyhere.picture import Picture, as_notebook_html
-from whyhere.prediction import ConceptContribution, Explanation, Prediction, ReleaseCard
-from whyhere.report._canvas import Item, Label, picture
-from whyhere.report._explain_chart import chart
-from whyhere.report._explain_stream import stream_explanation
-from whyhere.report._explain_words import place_called
-from whyhere.report._geometry import WORLD_WIDTH
+from whyhere.prediction import UNCONFIRMED, ConceptContribution, Explanation, Prediction, ReleaseCard
+from whyhere.reasons import folded
+from whyhere.report._canvas import SOFT, Item, Label, picture
+from whyhere.report._charts import Bar, bars
+from whyhere.report._formats import render, stream_explanation
 from whyhere.report._maps import CellLayer, Frame, classify, density_text, map_panel, panel_height
-from whyhere.report._stream import render
-from whyhere.report._text import (
+from whyhere.report.geometry import WORLD_WIDTH
+from whyhere.report.words import (
     HYPOTHESIS,
     NO_PLACE,
     PLACE_NAMES,
@@ -30,19 +28,22 @@ from whyhere.report._text import (
     headline,
     kilometres,
     least_unlikely_text,
-    printable,
+    place_called,
     signed,
     town_text,
 )
 
+Files = dict[str, Callable[[], str | bytes]]
+
 _NAMED = 3
+_LISTED = 3  # concepts drawn a group; the others are drawn as one bar
 _LETTERS = 110  # of a line below a map, in bold
 _DENSITIES = ("#fbd88b", "#f8b862", "#f2954d", "#df6238", "#b4323c", "#701445")  # as in the report
 _SUFFIXES = {".txt": "table", ".htm": "html"} | {
     f".{name}": name for name in ("json", "jsonl", "csv", "geojson", "kml", "gpx", "html")
 }
 _EXPLANATION_SUFFIXES = {".txt": "table", ".json": "json", ".html": "html", ".htm": "html"}
-_SOFT = "#566068"
+_HOW = "Right of the line speaks for it, left against it. A hypothesis, not proof."
 
 
 def prediction_lines(prediction: Prediction) -> tuple[str, str, str]:
@@ -83,6 +84,15 @@ def explanation_lines(explanation: Explanation) -> tuple[str, str, str]:
     return head, score, "; ".join(said)
 
 
+def _named(speaking: Iterable[ConceptContribution], against: Iterable[ConceptContribution]) -> str:
+    """Return "for a, b; against c"."""
+    parts = []
+    for word, concepts in (("for", speaking), ("against", against)):
+        names = ", ".join(printable(concept.shown_as) for concept in concepts)
+        parts += [f"{word} {names}"] if names else []
+    return "; ".join(parts) or "no named concept speaks"
+
+
 def prediction_html(prediction: Prediction) -> str:
     """Return what a notebook shows of a prediction."""
     return as_notebook_html(prediction_lines(prediction), prediction_picture(prediction))
@@ -90,26 +100,27 @@ def prediction_html(prediction: Prediction) -> str:
 
 def explanation_html(explanation: Explanation) -> str:
     """Return what a notebook shows of an explanation."""
-    return as_notebook_html(explanation_lines(explanation), chart(explanation))
+    return as_notebook_html(explanation_lines(explanation), explanation_picture(explanation))
 
 
 def prediction_picture(prediction: Prediction) -> Picture:
     """Draw the probability surface and the answers on a map of the world, and name the answers below."""
     cells = [cell for cell in prediction.surface if cell.probability > 0]
     found = classify(cells)
-    classes = np.zeros(0, np.int64) if found is None else found.classes
-    layer = CellLayer([cell.cell for cell in cells], classes, _DENSITIES)
-    pins = [(str(answer.rank), answer.lat, answer.lon) for answer in reversed(prediction.answers)]
     legend = [(colour, "") for colour in _DENSITIES]
+    layer = CellLayer(colours=_DENSITIES)
     if found is not None:
+        layer = CellLayer([cell.cell for cell in cells], found.classes, _DENSITIES)
         limits = f"under {density_text(found.limits[0])} to over {density_text(found.limits[-1])}"
         legend[-1] = (_DENSITIES[-1], f"{limits} within 100 by 100 km")
+    pins = [(str(answer.rank), answer.lat, answer.lon) for answer in reversed(prediction.answers)]
     name = printable(prediction.photo)
     caption = f"{name if len(name) <= 60 else '...' + name[-57:]} ({printable(prediction.release)})"
     items: list[Item] = map_panel(layer, Frame(), caption=caption, legend=legend if cells else (), pins=pins)
     y = panel_height() + 16.0
-    notes = [f"{NO_PLACE} {least_unlikely_text(prediction)}"] if prediction.abstained else []
-    notes += [] if prediction.abstained else [headline(prediction)]
+    notes = [
+        f"{NO_PLACE} {least_unlikely_text(prediction)}" if prediction.abstained else headline(prediction)
+    ]
     notes += [f"Countries: {countries}"] if (countries := countries_text(prediction)) else []
     notes += assumption_texts(prediction.assumptions)
     for text in (line for note in notes for line in textwrap.wrap(note, _LETTERS)):
@@ -119,14 +130,54 @@ def prediction_picture(prediction: Prediction) -> Picture:
         chance = chance_text(answer.probability, answer.radius_km, prediction.assumptions)
         items.append(Label(6.0, y, f"{answer.rank}  {area_text(answer)}: {chance}", 13.0))
         y += 19.0
-    items.append(Label(6.0, y, f"{HYPOTHESIS} {PLACE_NAMES} Map: Natural Earth.", 11.0, colour=_SOFT))
+    items.append(Label(6.0, y, f"{HYPOTHESIS} {PLACE_NAMES} Map: Natural Earth.", 11.0, colour=SOFT))
     words = "; ".join(prediction_lines(prediction))
     return picture(items, width=WORLD_WIDTH, height=y + 12.0, title=f"whyhere: {name}", words=words)
 
 
-def prediction_files(prediction: Prediction) -> dict[str, Callable[[], str | bytes]]:
+def explanation_picture(explanation: Explanation) -> Picture:
+    """Draw why here, or why here rather than there where there is a contrast, as bars by group."""
+    contrast, here = explanation.contrast, explanation.here
+    rows: list[Bar] = []
+    if contrast is None:
+        title = f"What the score of {place_called(here)} is made of"
+        for group in here.groups:
+            told, hidden = folded(group.concepts, here.reasons)
+            named = [(c.shown_as, c.contribution) for c in told]
+            rows += _rows(group.name, group.contribution, named, [Bar(*line) for line in hidden])
+        remainder, score = here.remainder, here.score
+    else:
+        title = f"{place_called(here)} rather than {place_called(contrast.there)}"
+        for other in contrast.groups:
+            rows += _rows(
+                other.name, other.contribution, [(c.shown_as, c.contribution) for c in other.concepts]
+            )
+        remainder, score = contrast.remainder, contrast.score
+    rows += [Bar("unnamed remainder", remainder, True), Bar("sum", score, True)]
+    prediction = explanation.prediction
+    source = assumed(f"Release {printable(prediction.release)}", prediction.assumptions)
+    foot = UNCONFIRMED if any("*" in row.name for row in rows) else ""
+    return bars(title, rows, notes=(_HOW, source), foot=foot)
+
+
+def _rows(
+    name: str, total: float, concepts: Iterable[tuple[str, float]], hidden: Sequence[Bar] = ()
+) -> list[Bar]:
+    """Return the bar of a group, those of its strongest concepts, and of the rest; none for nothing."""
+    active = sorted((c for c in concepts if c[1]), key=lambda concept: -abs(concept[1]))
+    if not active and not hidden:
+        return []
+    listed = sorted(active[:_LISTED], key=lambda concept: -concept[1])
+    rows = [Bar(name, total, True), *(Bar(n, value) for n, value in listed)]
+    if others := active[_LISTED:]:
+        what = "1 other" if len(others) == 1 else f"{len(others)} others"
+        rows.append(Bar(what, sum(value for _, value in others)))
+    return [*rows, *hidden]
+
+
+def prediction_files(prediction: Prediction) -> Files:
     """Return what makes a file of a prediction, by suffix."""
-    files: dict[str, Callable[[], str | bytes]] = {
+    files: Files = {
         suffix: lambda format=format: render([prediction], format, card=_card(prediction))  # type: ignore[misc]
         for suffix, format in _SUFFIXES.items()
     }
@@ -136,26 +187,17 @@ def prediction_files(prediction: Prediction) -> dict[str, Callable[[], str | byt
     }
 
 
-def explanation_files(explanation: Explanation) -> dict[str, Callable[[], str | bytes]]:
+def explanation_files(explanation: Explanation) -> Files:
     """Return what makes a file of an explanation, by suffix."""
     card = _card(explanation.prediction)
-    files: dict[str, Callable[[], str | bytes]] = {
+    files: Files = {
         suffix: lambda format=format: "".join(stream_explanation(explanation, format, card=card))  # type: ignore[misc]
         for suffix, format in _EXPLANATION_SUFFIXES.items()
     }
-    return files | chart(explanation).files()
+    return files | explanation_picture(explanation).files()
 
 
 def _card(prediction: Prediction) -> ReleaseCard:
     """Return what is known of the release; a prediction made by hand knows its name alone."""
     name, _, version = prediction.release.rpartition(" ")
     return prediction.card or ReleaseCard(name or version, version, "", "", (), (PLACE_NAMES,))
-
-
-def _named(speaking: Iterable[ConceptContribution], against: Iterable[ConceptContribution]) -> str:
-    """Return "for a, b; against c"."""
-    parts = []
-    for word, concepts in (("for", speaking), ("against", against)):
-        names = ", ".join(printable(concept.shown_as) for concept in concepts)
-        parts += [f"{word} {names}"] if names else []
-    return "; ".join(parts) or "no named concept speaks"
