@@ -14,9 +14,8 @@ from whyhere.evaluation._apart import (
     predict_apart,
 )
 from whyhere.evaluation._benchmark import Benchmark, read_benchmark
-from whyhere.evaluation._bias_map import bias_map
 from whyhere.evaluation._calibration import Calibration, Reliability, RiskCoverage, reliability, risk_coverage
-from whyhere.evaluation._charts import error_chart, reliability_chart, risk_coverage_chart
+from whyhere.evaluation._charts import bias_map, error_chart, reliability_chart, risk_coverage_chart
 from whyhere.evaluation._compare import Comparison, Difference, compare
 from whyhere.evaluation._duplicates import near_duplicates, perceptual_hash, photo_hashes
 from whyhere.evaluation._evaluation import Evaluation, Leakage, NameFigure, PhotoScore

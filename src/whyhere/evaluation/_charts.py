@@ -1,39 +1,62 @@
-"""Three small charts as self-contained SVG: errors, reliability, risk and coverage."""
+"""An evaluation as pictures: errors, reliability, risk and coverage, and the bias map."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from html import escape
+from collections import Counter
+from collections.abc import Mapping
 
 import numpy as np
 
 from whyhere.evaluation._accuracy import THRESHOLDS_KM
 from whyhere.evaluation._evaluation import Evaluation
+from whyhere.geo import cell_centre, cells_of
+from whyhere.images import display_name
+from whyhere.report import (
+    GREY,
+    WORLD_WIDTH,
+    CellLayer,
+    Curve,
+    Frame,
+    curves,
+    map_panel,
+    moved,
+    panel_height,
+    picture,
+)
 
-_WIDTH, _HEIGHT = 520, 360
-_LEFT, _RIGHT, _TOP, _BOTTOM = 62, 16, 44, 52
-_INK, _GRID, _BLUE, _GREY = "#222", "#ddd", "#0b62a4", "#888"
+RIGHT_KM = 750.0
+"""What counts as right on the map: the country threshold of the field."""
 
-Point = tuple[float, float]
+_RESOLUTION = 1  # H3: 842 cells of about 600,000 km2
+_LARGEST = 17.0
+_FIFTHS = [(step / 5, f"{step / 5:.1f}") for step in range(6)]
+_SHARES = [(step / 5, f"{20 * step} %") for step in range(6)]
+
+# Dark to light for colour-blind eyes (a subset of viridis), and blue to red through grey.
+_SHARE = ("#440154", "#3b528b", "#21918c", "#5ec962", "#fde725")
+_TOO_SELDOM, _TOO_OFTEN = "#2166ac", "#b2182b"
 
 
 def error_chart(evaluation: Evaluation) -> str:
     """Return the share of photos within each distance, from 1 km on, on a logarithmic axis."""
     error_km = np.array([score.error_km for score in evaluation.scores])
-    decades = np.linspace(0.0, math.log10(20_100), 121)
-    curve = [(float(x), float((error_km <= 10**x).mean())) for x in decades]
-    marks = [(math.log10(t), float((error_km <= t).mean())) for t in THRESHOLDS_KM]
-    ticks = [(math.log10(t), f"{t:,.0f}") for t in (*THRESHOLDS_KM, 10_000.0)]
-    body = _line(curve, decades[-1], _BLUE) + _dots([(x, y, 4.0) for x, y in marks], decades[-1])
-    return _frame(
-        f"{evaluation.system}: share of {evaluation.photos:,} photos within a distance",
-        "great-circle distance to the truth, km",
-        "share of photos",
-        ticks,
-        float(decades[-1]),
-        body,
-    )
+
+    def within(km: float) -> tuple[float, float]:
+        return math.log10(km), float((error_km <= km).mean())
+
+    ticks = [(math.log10(km), f"{km:,.0f}") for km in (*THRESHOLDS_KM, 10_000.0)]
+    return curves(
+        _title(evaluation, f"share of {evaluation.photos:,} photos within a distance"),
+        [
+            Curve("", [within(km) for km in np.geomspace(1.0, 20_100.0, 121).tolist()], dots=0.0),
+            Curve("", [within(km) for km in THRESHOLDS_KM], dots=4.0, line=False),
+        ],
+        x_label="great-circle distance to the truth, km",
+        y_label="share of photos",
+        x_ticks=ticks,
+        y_ticks=_SHARES,
+    ).svg
 
 
 def reliability_chart(evaluation: Evaluation) -> str | None:
@@ -42,18 +65,21 @@ def reliability_chart(evaluation: Evaluation) -> str | None:
     if found is None:
         return None
     largest = max(b.photos for b in found.bins)
-    body = _line([(0.0, 0.0), (1.0, 1.0)], 1.0, _GREY, dashed=True)
-    body += _line([(b.probability, b.right) for b in found.bins], 1.0, _BLUE)
-    body += _dots([(b.probability, b.right, 3 + 7 * math.sqrt(b.photos / largest)) for b in found.bins], 1.0)
-    ece = f"{found.ece.value:.3f}"
-    return _frame(
-        f"{evaluation.system}: reliability on {found.photos:,} photos, ECE {ece}",
-        "probability of the first answer",
-        "truth within its radius",
-        _FIFTHS,
-        1.0,
-        body,
-    )
+    return curves(
+        _title(evaluation, f"reliability on {found.photos:,} photos, ECE {found.ece.value:.3f}"),
+        [
+            Curve("", [(0.0, 0.0), (1.0, 1.0)], GREY, dots=0.0, dashed=True),
+            Curve(
+                "",
+                [(b.probability, b.right) for b in found.bins],
+                dots=[3 + 7 * math.sqrt(b.photos / largest) for b in found.bins],
+            ),
+        ],
+        x_label="probability of the first answer",
+        y_label="truth within its radius",
+        x_ticks=_FIFTHS,
+        y_ticks=_SHARES,
+    ).svg
 
 
 def risk_coverage_chart(evaluation: Evaluation) -> str | None:
@@ -61,74 +87,91 @@ def risk_coverage_chart(evaluation: Evaluation) -> str | None:
     found = evaluation.calibration.risk_coverage
     if found is None:
         return None
-    points = list(zip(found.coverage, found.right, strict=True))
-    body = _line([(0.0, found.right[0]), (1.0, found.right[0])], 1.0, _GREY, dashed=True)
-    body += _line(points, 1.0, _BLUE) + _dots([(x, y, 3.5) for x, y in points], 1.0)
-    return _frame(
-        f"{evaluation.system}: answering only the surest of {found.photos:,} photos",
-        f"share of photos answered, by {found.order}",
-        "truth within the radius",
-        _FIFTHS,
-        1.0,
-        body,
+    return curves(
+        _title(evaluation, f"answering only the surest of {found.photos:,} photos"),
+        [
+            Curve("", [(0.0, found.right[0]), (1.0, found.right[0])], GREY, dots=0.0, dashed=True),
+            Curve("", list(zip(found.coverage, found.right, strict=True)), dots=3.5),
+        ],
+        x_label=f"share of photos answered, by {found.order}",
+        y_label="truth within the radius",
+        x_ticks=_FIFTHS,
+        y_ticks=_SHARES,
+    ).svg
+
+
+def _title(evaluation: Evaluation, text: str) -> str:
+    return f"{display_name(evaluation.system)}: {text}"
+
+
+def bias_map(evaluation: Evaluation) -> str:
+    """Draw two world maps (Equal Earth) as one self-contained SVG.
+
+    Above: a disc for each H3 cell with photos, its area the number of photos, its colour the share of them
+    answered within 750 km. Below: the difference between first answers in a cell and photos taken there, red
+    where the system answers the cell too often, blue where too seldom, area the size of the difference.
+
+    Args:
+        evaluation: What to draw.
+    """
+    scores = evaluation.scores
+    truths = _cells([(score.lat, score.lon) for score in scores])
+    answers = _cells(
+        [
+            (s.answer_lat, s.answer_lon)
+            for s in scores
+            if s.answer_lat is not None and s.answer_lon is not None
+        ]
     )
-
-
-_FIFTHS = [(step / 5, f"{step / 5:.1f}") for step in range(6)]
-
-
-def _x(value: float, x_max: float) -> float:
-    return _LEFT + (_WIDTH - _LEFT - _RIGHT) * value / x_max
-
-
-def _y(value: float) -> float:
-    return _HEIGHT - _BOTTOM - (_HEIGHT - _TOP - _BOTTOM) * value
-
-
-def _line(points: Sequence[Point], x_max: float, color: str, *, dashed: bool = False) -> str:
-    steps = " ".join(f"{_x(x, x_max):.1f},{_y(y):.1f}" for x, y in points)
-    dash = ' stroke-dasharray="5 4"' if dashed else ""
-    return f'<polyline points="{steps}" fill="none" stroke="{color}" stroke-width="2"{dash}/>\n'
-
-
-def _dots(points: Sequence[tuple[float, float, float]], x_max: float) -> str:
-    return "".join(
-        f'<circle cx="{_x(x, x_max):.1f}" cy="{_y(y):.1f}" r="{radius:.1f}" fill="{_BLUE}" '
-        'fill-opacity=".7"/>\n'
-        for x, y, radius in points
+    photos, guesses = Counter(truths), Counter(answers)
+    right = Counter(cell for cell, score in zip(truths, scores, strict=True) if score.error_km <= RIGHT_KM)
+    shares = {cell: right[cell] / count for cell, count in photos.items()}
+    above = {
+        cell: (
+            count,
+            _SHARE[min(4, int(5 * shares[cell]))],
+            f"{count} photos, {100 * shares[cell]:.0f} % within 750 km",
+        )
+        for cell, count in photos.items()
+    }
+    below = {
+        cell: (
+            abs(guesses[cell] - photos[cell]),
+            _TOO_OFTEN if guesses[cell] > photos[cell] else _TOO_SELDOM,
+            f"{guesses[cell]} answers, {photos[cell]} photos",
+        )
+        for cell in {*photos, *guesses}
+        if guesses[cell] != photos[cell]
+    }
+    name, world = display_name(evaluation.system), Frame()
+    upper = map_panel(
+        CellLayer(),
+        world,
+        caption=f"{name}: share of {evaluation.photos:,} photos answered within 750 km, by where taken",
+        legend=[(color, f"{20 * step} to {20 * step + 20} %") for step, color in enumerate(_SHARE)],
+        discs=_discs(above),
     )
-
-
-def _frame(
-    title: str, x_label: str, y_label: str, ticks: Sequence[tuple[float, str]], x_max: float, body: str
-) -> str:
-    right, bottom = _WIDTH - _RIGHT, _HEIGHT - _BOTTOM
-    grid = "".join(
-        f'<path d="M{_x(value, x_max):.1f} {_TOP}V{bottom}" stroke="{_GRID}"/>'
-        f'<text x="{_x(value, x_max):.1f}" y="{bottom + 18}" text-anchor="middle">{text}</text>\n'
-        for value, text in ticks
+    lower = map_panel(
+        CellLayer(),
+        world,
+        caption=f"{name}: first answers less photos, by place ({len(answers):,} answers)",
+        legend=[(_TOO_OFTEN, "answered too often"), (_TOO_SELDOM, "answered too seldom")],
+        discs=_discs(below),
     )
-    grid += "".join(
-        f'<path d="M{_LEFT} {_y(value):.1f}H{right}" stroke="{_GRID}"/>'
-        f'<text x="{_LEFT - 8}" y="{_y(value) + 4:.1f}" text-anchor="end">{100 * value:.0f} %</text>\n'
-        for value, _ in _FIFTHS
-    )
-    name = escape(_plain(title))
-    middle = (_TOP + bottom) // 2
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" width="{_WIDTH}" '
-        f'height="{_HEIGHT}" role="img" font-family="system-ui, sans-serif" font-size="12" fill="{_INK}">\n'
-        f'<title>{name}</title>\n<rect width="100%" height="100%" fill="#fff"/>\n'
-        f'<text x="{_LEFT}" y="24" font-size="13">{name}</text>\n{grid}{body}'
-        f'<text x="{(_LEFT + right) // 2}" y="{_HEIGHT - 12}" text-anchor="middle">{escape(x_label)}</text>\n'
-        f'<text transform="translate(14 {middle}) rotate(-90)" text-anchor="middle">'
-        f"{escape(y_label)}</text>\n"
-        "</svg>\n"
-    )
+    items = [*upper, *moved(lower, 0.0, panel_height())]
+    return picture(items, width=WORLD_WIDTH, height=2 * panel_height(), title=f"{name}: bias map").svg
 
 
-def _plain(text: str) -> str:
-    """Drop what XML cannot hold and what moves a reader's cursor."""
-    from whyhere.images import display_name
+def _cells(positions: list[tuple[float, float]]) -> list[int]:
+    lats, lons = [lat for lat, _ in positions], [lon for _, lon in positions]
+    return [int(cell) for cell in cells_of(lats, lons, resolution=_RESOLUTION)]
 
-    return display_name(text)
+
+def _discs(found: Mapping[int, tuple[int, str, str]]) -> list[tuple[float, float, float, str, str]]:
+    """Return a disc at the centre of each cell, the largest first so that none hides a smaller one."""
+    largest = max((size for size, _, _ in found.values()), default=1)
+    discs = []
+    for cell, (size, color, words) in sorted(found.items(), key=lambda item: (-item[1][0], item[0])):
+        centre = cell_centre(cell)
+        discs.append((centre.lat, centre.lon, max(2.0, _LARGEST * math.sqrt(size / largest)), color, words))
+    return discs

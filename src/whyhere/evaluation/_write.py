@@ -10,8 +10,7 @@ from typing import Any
 from whyhere._io import write_atomically
 from whyhere._text import csv_rows
 from whyhere.errors import UsageError
-from whyhere.evaluation._bias_map import bias_map
-from whyhere.evaluation._charts import error_chart, reliability_chart, risk_coverage_chart
+from whyhere.evaluation._charts import bias_map, error_chart, reliability_chart, risk_coverage_chart
 from whyhere.evaluation._compare import Comparison
 from whyhere.evaluation._evaluation import Evaluation, PhotoScore
 from whyhere.evaluation._markdown import to_markdown
