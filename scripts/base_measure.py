@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from whyhere.alignment import PhotoCodeAlignment, sparse_codes
 from whyhere.evaluation import Protocol, assign_folds, near_duplicates, read_protocol
-from whyhere.evaluation.faithfulness._calibration_line import region
+from whyhere.evaluation.faithfulness import region
 from whyhere.gallery import Gallery
 from whyhere.geo import EARTH_RADIUS_KM, great_circle_km, unit_vectors
 from whyhere.releases import resolve

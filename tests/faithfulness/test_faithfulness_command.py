@@ -51,17 +51,22 @@ def looks(study, tmp_path, monkeypatch):
             concepts=study.labels,
             gallery=study.gallery,
             view_average="embeddings",
+            embedder=SimpleNamespace(
+                tower=None, spec="", view_average="embeddings", shape=study.features[0].shape, embed=features
+            ),
         ),
         cells=study.cells,
-        features=features,
     )
     directory = tmp_path / "release"
     directory.mkdir()
+    (directory / "tower.onnx").write_bytes(b"")
     release = SimpleNamespace(
         name="tiny",
         version="1",
         directory=directory,
-        config=SimpleNamespace(alignment={"kind": "linear"}, image_tower=SimpleNamespace(asset="")),
+        config=SimpleNamespace(
+            alignment={"kind": "linear"}, image_tower=SimpleNamespace(asset="", file="tower.onnx")
+        ),
     )
     monkeypatch.setenv("WHYHERE_HOME", str(tmp_path / "home"))
     monkeypatch.setattr("whyhere.releases.resolve", lambda name: release)

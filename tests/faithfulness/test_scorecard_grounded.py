@@ -9,13 +9,12 @@ import pytest
 from faithful_world import K, lookup, unit, world
 
 import whyhere.training._grounding as grounding_module
-from whyhere.evaluation.faithfulness import Settings, run_lines
-from whyhere.evaluation.faithfulness._grounded import (
+from whyhere.evaluation.faithfulness import Settings, run_tests
+from whyhere.evaluation.faithfulness._controls import (
     HALVES,
     Regrounded,
     dealt_maps,
     grounded_columns,
-    held_out_maps,
 )
 
 FEW = Settings(draws=4, resamples=200, support=3)
@@ -86,7 +85,7 @@ def test_memorised_maps_do_not_pass(study):
         maps = grounding_module.Grounding.build(study.gallery, blind.concept_ids)
         mean = blind.location_mean.astype(np.float64)
         cheat = taught(cheat, maps.directions(blind.concept_ids, mean))
-        line = run_lines(cheat, FEW, only=(4,), lookup=coins)[0]
+        line = run_tests(cheat, FEW, only=(4,), lookup=coins)[0]
     where_taught = line.figure("median AUROC of the shipped maps, where they were taught").value.value
     held_out = line.figure("median AUROC over concepts").value.value
     assert where_taught > held_out + 0.05
@@ -95,7 +94,7 @@ def test_memorised_maps_do_not_pass(study):
 
 
 def test_a_faithful_grounded_release_still_passes(grounded):
-    lines = {line.number: line for line in run_lines(grounded, FEW, only=(1, 2, 4), lookup=lookup)}
+    lines = {line.number: line for line in run_tests(grounded, FEW, only=(1, 2, 4), lookup=lookup)}
     assert lines[2].verdict == "passes"
     assert lines[4].verdict == "passes"
     assert "learned from these very references" in lines[2].notes[0]
@@ -109,7 +108,7 @@ def test_a_faithful_grounded_release_still_passes(grounded):
 
 def test_held_out_maps_use_the_release_where_it_was_not_taught(grounded):
     regrounded = Regrounded(grounded, seed=0)
-    maps = held_out_maps(grounded, regrounded)
+    maps = regrounded.held_out_maps()
     assert np.isfinite(maps).all()
     shipped = grounded.release.location_concepts(grounded.gallery.embeddings)
     assert np.corrcoef(maps.ravel(), shipped.ravel())[0, 1] > 0.9

@@ -1,4 +1,4 @@
-"""Each line of the scorecard on worlds with a known verdict."""
+"""Each test of the scorecard on worlds with a known verdict."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
-from faithful_world import ColourLook, K, lookup, lookup_shifted, remainder_only, world
+from faithful_world import ColourTower, K, lookup, lookup_shifted, remainder_only, world
+from msgspec import structs
 
 from whyhere.concepts import ConceptLabel
-from whyhere.evaluation.faithfulness import Line, NeedsTraining, Settings, Table, evidence, run_lines
+from whyhere.evaluation.faithfulness import NeedsTraining, Outcome, Settings, Table, evidence, run_tests
 
 FEW = Settings(draws=5, resamples=300, stability_photos=12, region_photos=6)
 
@@ -21,7 +22,7 @@ def study():
 
 @pytest.fixture(scope="module")
 def lines(study):
-    found = run_lines(study, FEW, only=(1, 2, 4, 5, 6, 7), lookup=lookup)
+    found = run_tests(study, FEW, only=(1, 2, 4, 5, 6, 7), lookup=lookup)
     return {line.number: line for line in found}
 
 
@@ -32,7 +33,7 @@ def test_a_faithful_alignment_passes(lines):
 
 
 def test_shuffled_names_fail_the_lines_that_names_matter_for(study):
-    found = {line.number: line for line in run_lines(study, FEW, only=(1, 2, 4), lookup=lookup_shifted)}
+    found = {line.number: line for line in run_tests(study, FEW, only=(1, 2, 4), lookup=lookup_shifted)}
     assert found[2].verdict == "fails"
     assert found[4].verdict == "fails"
     assert found[1].verdict == "passes"  # names carry no accuracy: that is why line 1 alone proves nothing
@@ -49,7 +50,7 @@ def test_shuffled_names_are_also_the_control_inside_the_lines(lines):
 
 def test_an_alignment_that_decides_by_its_remainder_fails(study):
     blind = remainder_only(study)
-    found = {line.number: line for line in run_lines(blind, FEW, only=(1, 5), lookup=lookup)}
+    found = {line.number: line for line in run_tests(blind, FEW, only=(1, 5), lookup=lookup)}
     assert found[1].verdict == "fails"
     assert found[5].verdict == "fails"
     whole = found[1].figure("whole score, within 2500 km").value.value
@@ -65,7 +66,7 @@ def test_more_concepts_locate_no_worse_in_a_world_of_two_concepts_a_photo(lines)
 
 
 def test_without_a_remainder_concepts_make_the_whole_score():
-    line = run_lines(world(noise=0.0, photos=20), FEW, only=(5,))[0]
+    line = run_tests(world(noise=0.0, photos=20), FEW, only=(5,))[0]
     share = line.figure("part of the variance of scores over places that named concepts make")
     # The sparse code's penalty shrinks the coefficients a little; what it leaves over is the remainder.
     assert share.value.value == pytest.approx(100, abs=5)
@@ -79,10 +80,10 @@ def test_the_code_tells_the_place_and_dealt_out_places_do_not(lines):
 
 def test_a_fragile_tower_fails_stability(study):
     rows = np.array(study.features)
-    line = run_lines(replace(study, look=ColourLook(rows, fragile=True)), FEW, only=(6,))[0]
+    line = run_tests(replace(study, embed=ColourTower(rows, fragile=True)), FEW, only=(6,))[0]
     assert line.verdict != "passes"
     assert line.figure("overlap of the top 10 concepts").difference.low <= 0
-    steady = run_lines(study, FEW, only=(6,))[0]
+    steady = run_tests(study, FEW, only=(6,))[0]
     assert steady.figure("overlap of the top 10 concepts").value.value == pytest.approx(100)
     assert steady.figure("shift of the answer, median").value.value == 0
 
@@ -90,7 +91,7 @@ def test_a_fragile_tower_fails_stability(study):
 def test_heads_of_other_folds_are_a_change_too(study):
     other = replace(study.alignments[0], penalty=0.02)
     folds = np.arange(len(study.photos)) % 2
-    line = run_lines(
+    line = run_tests(
         replace(study, alignments=(*study.alignments, other), rankings=study.rankings * 2, fold_of=folds),
         FEW,
         only=(6,),
@@ -100,18 +101,18 @@ def test_heads_of_other_folds_are_a_change_too(study):
 
 def test_overconfident_probabilities_fail(study):
     wild = replace(study, fold_of=study.fold_of, rankings=(replace(study.rankings[0], temperature=1e-4),))
-    line = run_lines(wild, FEW, only=(7,))[0]
+    line = run_tests(wild, FEW, only=(7,))[0]
     assert line.verdict == "fails"
     small = line.figure("50 % region: area, median").value.value
-    modest = run_lines(study, FEW, only=(7,))[0].figure("50 % region: area, median").value.value
+    modest = run_tests(study, FEW, only=(7,))[0].figure("50 % region: area, median").value.value
     assert small < modest
 
 
 def test_regions_of_answers_to_other_photos_hold_nothing_more(study):
     dealt = replace(study, features=study.features[7:] + study.features[:7])
-    held = run_lines(dealt, FEW, only=(7,))[0].figure("50 % region: holds the truth")
+    held = run_tests(dealt, FEW, only=(7,))[0].figure("50 % region: holds the truth")
     assert held.difference.low < 20
-    own = run_lines(study, FEW, only=(7,))[0].figure("50 % region: holds the truth")
+    own = run_tests(study, FEW, only=(7,))[0].figure("50 % region: holds the truth")
     assert own.difference.low > 40
 
 
@@ -133,16 +134,16 @@ def regions(better: float):
 
 @pytest.mark.parametrize(("better", "verdict"), [(0.1, "passes"), (-0.1, "fails")])
 def test_image_regions_must_beat_random_ones(study, better, verdict):
-    line = run_lines(study, FEW, only=(3,), region_test=regions(better))[0]
+    line = run_tests(study, FEW, only=(3,), region_test=regions(better))[0]
     assert line.verdict == verdict
     figure = line.figure("insertion: concept's region beyond random regions")
     assert figure.value.value == pytest.approx(better)
 
 
 def test_lines_that_cannot_be_run_say_why(study):
-    line = run_lines(replace(study, look=None, files=()), FEW, only=(3, 6))
+    line = run_tests(replace(study, embed=None, files=()), FEW, only=(3, 6))
     assert [one.verdict for one in line] == ["not run", "not run"]
-    nothing = run_lines(study, FEW, only=(2, 4), lookup=lambda concept_id: None)
+    nothing = run_tests(study, FEW, only=(2, 4), lookup=lambda concept_id: None)
     assert [one.verdict for one in nothing] == ["not run", "not run"]
     assert "Only 0 concepts" in nothing[0].reason
 
@@ -150,9 +151,9 @@ def test_lines_that_cannot_be_run_say_why(study):
 def test_the_seed_decides_everything():
     small = world(photos=12, count=500)
     few = replace(FEW, draws=2, stability_photos=6, support=2)
-    first = [line.to_dict() for line in run_lines(small, few, lookup=lookup, region_test=regions(0.1))]
-    again = [line.to_dict() for line in run_lines(small, few, lookup=lookup, region_test=regions(0.1))]
-    other = run_lines(small, replace(few, seed=1), only=(1,))[0].to_dict()
+    first = [line.to_dict() for line in run_tests(small, few, lookup=lookup, region_test=regions(0.1))]
+    again = [line.to_dict() for line in run_tests(small, few, lookup=lookup, region_test=regions(0.1))]
+    other = run_tests(small, replace(few, seed=1), only=(1,))[0].to_dict()
     for line in (*first, *again, other):
         line["seconds"] = 0
     assert first == again
@@ -174,13 +175,13 @@ def test_random_banks_that_need_training_come_from_the_study(study):
 
     own = Foreign(study.alignments[0])
     blind = Foreign(remainder_only(study).alignments[0])
-    without = run_lines(replace(study, alignments=(own,), release=own), FEW, only=(1,))[0]
+    without = run_tests(replace(study, alignments=(own,), release=own), FEW, only=(1,))[0]
     assert without.verdict == "undecided"
     assert any("--held-out DIR/random" in note for note in without.notes)
     trained = replace(study, alignments=(own,), release=own, random_sets=((blind,), (blind,)))
-    line = run_lines(trained, FEW, only=(1,))[0]
+    line = run_tests(trained, FEW, only=(1,))[0]
     assert line.verdict == "passes"
-    same = run_lines(study, FEW, only=(1,))[0]
+    same = run_tests(study, FEW, only=(1,))[0]
     assert line.table("curve").column("median km") == same.table("curve").column("median km")
 
 
@@ -196,8 +197,8 @@ def test_needs_training_is_a_usage_error():
     assert NeedsTraining.exit_code == 2
 
 
-def row_table(columns, *rows) -> Line:
-    return Line(2, "", "", "passes", "", tables=(Table("concepts", "", columns, rows),))
+def row_table(columns, *rows) -> Outcome:
+    return Outcome(2, "", "", "passes", "", tables=(Table("concepts", "", columns, rows),))
 
 
 def test_evidence_joins_what_intervention_and_maps_say():
@@ -215,7 +216,7 @@ def test_evidence_joins_what_intervention_and_maps_say():
         ("concept", "AUROC", "low", "high"),
         *(("a", 0.8, 0.7, 0.9), ("b", 0.3, 0.2, 0.4), ("c", 0.8, 0.7, 0.9), ("e", 0.8, 0.7, 0.9)),
     )
-    table, summary = evidence(labels, [moved, replace(maps, number=4)])
+    table, summary = evidence(labels, [moved, structs.replace(maps, number=4)])
     said = dict(zip(table.column("id"), table.column("evidence"), strict=True))
     assert said == {
         "id-a": "confirmed",

@@ -1,4 +1,4 @@
-"""What the lines are made of: against brute force, independent libraries and invariants."""
+"""What the tests are made of: against brute force, independent libraries and invariants."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from faithful_world import RANKING, ColourLook, K, lookup, picture, unit, world
+from faithful_world import RANKING, K, lookup, picture, unit, world
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
@@ -19,21 +19,23 @@ from whyhere.alignment._linear import _TENSORS as LINEAR_TENSORS
 from whyhere.errors import MissingFileError, UsageError
 from whyhere.evaluation import read_held_out
 from whyhere.evaluation.faithfulness import (
-    CachedLook,
     CellReferences,
+    Settings,
     random_directions,
+    region,
     trained_on,
     with_bank,
 )
-from whyhere.evaluation.faithfulness._calibration_line import region
-from whyhere.evaluation.faithfulness._derange import derangements
-from whyhere.evaluation.faithfulness._intervention_line import mean_of_means
-from whyhere.evaluation.faithfulness._pictures import principal_axes
-from whyhere.evaluation.faithfulness._references import unit_values
-from whyhere.evaluation.faithfulness._ridge_probe import _predictions, probe_r2
-from whyhere.evaluation.faithfulness._scoring import CodeScorer, best_by_concepts, concept_table
-from whyhere.evaluation.faithfulness._stability_line import CHANGES, overlap, rank_correlation
-from whyhere.stats import counts_interval, mean_interval, mean_ranks, nan_mean
+from whyhere.evaluation.faithfulness._concept_tests import mean_of_means, unit_values
+from whyhere.evaluation.faithfulness._controls import (
+    CodeScorer,
+    best_by_concepts,
+    concept_table,
+    derangements,
+)
+from whyhere.evaluation.faithfulness._photo_tests import CHANGES, overlap, rank_correlation
+from whyhere.evaluation.faithfulness._score_tests import probe_r2, ridge_predictions
+from whyhere.evaluation.faithfulness._scorecard import principal_axes
 
 P, D = 24, 40
 
@@ -163,7 +165,7 @@ def test_the_probe_predicts_as_scikit_learn_does():
     rng = np.random.default_rng(7)
     x, y = rng.normal(size=(30, 8)), rng.normal(size=(30, 3))
     train, test = np.arange(20), np.arange(20, 30)
-    mine = _predictions(x @ x.T, y[None], train, test)[1][0]  # penalty 0.1
+    mine = ridge_predictions(x @ x.T, y[None], train, test)[1][0]  # penalty 0.1
     his = ridge(alpha=0.1).fit(x[train], y[train]).predict(x[test])
     np.testing.assert_allclose(mine, his, atol=1e-8)
 
@@ -172,25 +174,19 @@ def test_the_probe_finds_what_is_there_and_nothing_else():
     rng = np.random.default_rng(8)
     x = rng.normal(size=(150, 10))
     y = x @ rng.normal(size=(10, 3)) + 0.1 * rng.normal(size=(150, 3))
-    there = probe_r2(x, y, seed=0, permutations=10, resamples=200)
-    assert there.value.low > 0.95
-    assert there.control.high < 0.2
-    noise = probe_r2(rng.normal(size=(150, 10)), y, seed=0, permutations=10, resamples=200)
-    assert noise.value.value < 0.1
+    settings = Settings(draws=10, resamples=200)
+    found, dealt = probe_r2(x, y, settings)
+    assert found.low > 0.95
+    assert dealt.high < 0.2
+    assert probe_r2(rng.normal(size=(150, 10)), y, settings)[0].value < 0.1
 
 
-def test_intervals():
-    values = np.array([1.0, 2.0, np.nan, 3.0])
-    interval = mean_interval(values, seed=0)
-    assert interval.value == 2
-    assert interval.low < 2 < interval.high
-    assert np.isnan(mean_interval(np.full(3, np.nan), seed=0).value)
-    np.testing.assert_array_equal(nan_mean(np.array([[1, np.nan], [np.nan, np.nan]]), 1), [1, np.nan])
+def test_a_mean_over_concepts_leaves_out_those_that_no_photo_shows():
     total, count = np.array([[2.0, 0], [4, 3]]), np.array([[1.0, 0], [1, 1]])
     assert mean_of_means(total, count, np.ones((1, 2)))[0] == pytest.approx((3 + 3) / 2)
     assert mean_of_means(total, count, np.array([[2.0, 0]]))[0] == pytest.approx(2)  # one column is empty
-    once = counts_interval(2, lambda times: mean_of_means(total, count, times), seed=0, resamples=200)
-    assert once.low == 2
+    settings = Settings(resamples=200)
+    assert settings.counted(2, lambda times: mean_of_means(total, count, times)).low == 2
 
 
 def test_overlap_and_rank_correlation():
@@ -223,7 +219,6 @@ def test_references_are_read_as_shares_and_ranks():
     values = unit_values(Height(), np.array([0.0, 10, 20, 85]), np.zeros(4))
     np.testing.assert_allclose(values[:3], [5 / 6, 3 / 6, 1 / 6])
     assert np.isnan(values[3])
-    np.testing.assert_array_equal(mean_ranks(np.array([5.0, 1, 5])), [2.5, 1, 2.5])
 
 
 def test_means_of_references_leave_unknown_cells_out(study):
@@ -236,22 +231,6 @@ def test_means_of_references_leave_unknown_cells_out(study):
     means = replace(found, values=values).means(mass[None])
     assert means[0, 0] == pytest.approx(values[0, 3:6].mean())
     assert means[0, 1] == pytest.approx(values[1, :6].mean())
-
-
-def test_an_image_is_looked_at_once(tmp_path):
-    seen: list[int] = []
-
-    def see(image):
-        seen.append(1)
-        return np.arange(4, dtype=np.float32) + image.width
-
-    look = CachedLook(see, fingerprint="a", folder=tmp_path)
-    first = look.features(picture(1), "one")
-    np.testing.assert_array_equal(look.features(picture(1), "the same pixels under another name"), first)
-    assert len(seen) == 1
-    look.features(picture(2), "one")
-    CachedLook(see, fingerprint="b", folder=tmp_path).features(picture(1), "one")
-    assert len(seen) == 3
 
 
 def write_fold(folder: Path, alignment, **more) -> None:
@@ -286,21 +265,20 @@ def test_held_out_heads_are_read_by_photo(study, tmp_path):
 
 
 def test_what_a_release_has_learned_from(study, tmp_path):
-    files = []
-    for number in range(3):
-        files.append(tmp_path / f"{number}.bin")
-        files[-1].write_bytes(bytes([number]))
-    rows = study.feature_rows(range(3))
-    own = study.alignments[0]
-    assert trained_on(tmp_path, own, files, rows) == "not known"
-    same = replace(own, feature_mean=rows.mean(axis=0).astype(np.float32))
-    assert trained_on(tmp_path, same, files, rows) == "these photos"
+    files = [tmp_path / f"{number}.bin" for number in range(3)]
+    for number, path in enumerate(files):
+        path.write_bytes(bytes([number]))
+    three = replace(study, photos=study.photos[:3], files=tuple(files), features=study.features[:3])
+    assert trained_on(tmp_path, three) == "not known"
+    mean = three.feature_rows(range(3)).mean(axis=0).astype(np.float32)
+    same = replace(three, release=replace(three.release, feature_mean=mean))
+    assert trained_on(tmp_path, same) == "these photos"
     sums = [hashlib.sha256(path.read_bytes()).hexdigest() for path in files]
     (tmp_path / "training_photos.txt").write_text(f"# photos\n{sums[0]}  # a note\n")
-    assert trained_on(tmp_path, same, files, rows) == "some of these photos"
-    assert trained_on(tmp_path, same, files[1:], rows) == "none of these photos"
+    assert trained_on(tmp_path, same) == "some of these photos"
+    assert trained_on(tmp_path, replace(same, files=three.files[1:])) == "none of these photos"
     (tmp_path / "training_photos.txt").write_text("\n".join(sums))
-    assert trained_on(tmp_path, own, files, rows) == "these photos"
+    assert trained_on(tmp_path, three) == "these photos"
 
 
 def test_principal_axes_hold_the_most_variance():
@@ -312,9 +290,3 @@ def test_principal_axes_hold_the_most_variance():
     np.testing.assert_allclose(np.cov(flat.T)[0, 1], 0, atol=1e-9)
     np.testing.assert_array_equal(flat, principal_axes(rows))
     assert principal_axes(rng.normal(size=(5, 1))).shape == (5, 2)
-
-
-def test_the_stub_sees_every_photo(study):
-    look = ColourLook(np.array(study.features))
-    for number in range(12):
-        np.testing.assert_array_equal(look.features(picture(number), ""), study.features[number])

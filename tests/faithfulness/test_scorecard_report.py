@@ -6,18 +6,18 @@ import csv
 import json
 import math
 import xml.etree.ElementTree as ET
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from faithful_world import lookup, world
+from msgspec.structs import replace
 
 from whyhere.errors import UsageError
 from whyhere.evaluation.faithfulness import (
     Embeddings,
     Figure,
-    Line,
+    Outcome,
     Scorecard,
     Settings,
     Table,
@@ -49,7 +49,7 @@ def fixed() -> Scorecard:
             ("all", 2.5, 12.25, 40.0, 3210.0, 1100.0, 900.0, 1300.0, 1000.0, 800.0, 1200.0),
         ),
     )
-    first = Line(
+    first = Outcome(
         1,
         "Accuracy from concepts alone",
         "Do they?",
@@ -71,7 +71,7 @@ def fixed() -> Scorecard:
         ("A note with a | in it.",),
         1.5,
     )
-    second = Line(3, "Image regions", "Do they?", "not run", "There are no photos.")
+    second = Outcome(3, "Image regions", "Do they?", "not run", "There are no photos.")
     bands = Table("error-bands", "Concepts by error band", ("error", "value"), (("0 to 25 km", 0.12345),))
     return Scorecard(
         release="tiny 1",
@@ -86,7 +86,7 @@ def fixed() -> Scorecard:
         trained_on="these photos",
         seed=0,
         draws=20,
-        lines=(first, second),
+        outcomes=(first, second),
         exhibits=(bands,),
         seconds=12.4,
     )
@@ -106,7 +106,7 @@ def test_json_holds_everything(fixed):
     again = Scorecard.from_dict(json.loads(text))
     assert markdown(again) == markdown(fixed)
     assert again.to_dict() == fixed.to_dict()
-    assert again.line(1).figure("top 10 concepts, GeoScore").difference == Interval(100, 50, 150)
+    assert again.outcome(1).figure("top 10 concepts, GeoScore").difference == Interval(100, 50, 150)
     assert fixed.to_dict()["lines"][0]["figures"][1]["value"]["low"] is None
 
 
@@ -146,10 +146,9 @@ def measured():
 
 def test_every_line_has_its_plots_and_files(measured, tmp_path):
     study, card = measured
-    drawn, gaps = embeddings(study, seed=0)
-    assert drawn[0].method == "PCA"
+    drawn, gaps = embeddings(study)
     assert gaps is not None
-    written = write_scorecard(card, tmp_path / "deep" / "out", pictures=drawn)
+    written = write_scorecard(card, tmp_path / "deep" / "out", picture=drawn)
     names = {path.name for path in written}
     assert {"scorecard.json", "scorecard.md", "photos.csv", "images-pca.svg", "joint-pca.svg"} <= names
     assert {"line-1-curve.svg", "line-2-concepts.svg", "line-4-concepts.svg", "line-7-risk.svg"} <= names
@@ -182,18 +181,18 @@ def test_table_three_has_bands_support_and_intervals(measured):
 
 def test_pictures_know_that_photos_lie_near_their_places(measured):
     study, _ = measured
-    _, gaps = embeddings(study, seed=0)
+    _, gaps = embeddings(study)
     value = dict(gaps.rows)
     assert value["cosine of photo and its own place, mean"] > 0.3
     assert value["cosine of photo and another photo's place, mean"] < 0.2
-    assert embeddings(world(photos=2), seed=0) == ((), None)
+    assert embeddings(world(photos=2)) == (None, None)
 
 
 def test_pictures_can_be_drawn_without_variance():
     flat = np.zeros((4, 2))
-    picture = Embeddings("PCA", flat, ("", "Asia", "", "Asia"), flat, flat, flat, ("a", "b", "c", "d"), None)
+    picture = Embeddings(flat, ("", "Asia", "", "Asia"), flat, flat, flat, ("a", "b", "c", "d"), (0.0, 0.0))
     scorecard = Scorecard("t", "linear", "", "", 0, 0, 0, "", False, "not known", 0, 2, ())
-    for svg in plots(scorecard, [picture]).values():
+    for svg in plots(scorecard, picture).values():
         ET.fromstring(svg)
         assert "nan" not in svg.replace("dominant", "")
 

@@ -84,7 +84,8 @@ def faithfulness(
     the photos must be tested with --held-out, or the report says so.
     """
     import datetime
-    import json
+
+    from msgspec.structs import replace
 
     from whyhere.cli._output import write_output
     from whyhere.cli._terminal import progress_bar
@@ -94,7 +95,7 @@ def faithfulness(
 
     if format not in FORMATS:
         raise UsageError(f"--format {format}: there is no such format; choose markdown or json")
-    lines = _lines(only, with_photos=data is not None)
+    tests = _tests(only, with_photos=data is not None)
     if data is None and (photos is not None or held_out is not None):
         raise UsageError("where were the photos taken? Add --data TABLE")
     if quick:
@@ -109,9 +110,9 @@ def faithfulness(
     study, name, knows = _study(found, locator, data, photos, held_out, limit)
     with ExitStack() as stack:
 
-        def progress(line: str) -> Callable[[int, int], None]:
-            stack.close()  # the bar of the line before: two at once would write into each other
-            return stack.enter_context(progress_bar(line))
+        def progress(test: str) -> Callable[[int, int], None]:
+            stack.close()  # the bar of the test before: two at once would write into each other
+            return stack.enter_context(progress_bar(test))
 
         scorecard = fa.run_scorecard(
             study,
@@ -120,49 +121,46 @@ def faithfulness(
             kind=str(found.config.alignment.get("kind")),
             date=datetime.datetime.now(datetime.UTC).date().isoformat(),
             data=name,
-            protocol=fa.protocol(study),
             trained_on=knows,
-            only=lines,
-            region_test=_region_test(found, locator, threads) if 3 in lines else None,
+            only=tests,
+            region_test=_region_test(found, locator, threads) if 3 in tests else None,
             progress=progress,
         )
     if scorecard.warning:
         print(f"whyhere: {scorecard.warning}", file=sys.stderr)
     plots: tuple[str, ...] = ()
     if out is not None:
-        drawn, gaps = fa.embeddings(study, seed=seed) if pictures else ((), None)
+        drawn, gaps = fa.embeddings(study) if pictures else (None, None)
         if gaps is not None:
-            from dataclasses import replace
-
             scorecard = replace(scorecard, exhibits=(*scorecard.exhibits, gaps))
-        written = fa.write_scorecard(scorecard, out, pictures=drawn)
+        written = fa.write_scorecard(scorecard, out, picture=drawn)
         plots = tuple(path.name for path in written if path.suffix == ".svg")
         print(f"Wrote {len(written)} files to {out.resolve()}", file=sys.stderr)
     text = (
-        json.dumps(scorecard.to_dict(), indent=1, allow_nan=False) + "\n"
+        fa.scorecard_json(scorecard, ascii_only=True)
         if format == "json"
         else fa.markdown(scorecard, plots=plots)
     )
     write_output(lambda console: iter([_shown(text, ascii_only=bool(console["ascii_only"]))]), None)
 
 
-def _lines(only: str | None, *, with_photos: bool) -> tuple[int, ...]:
-    """Return the numbers of the lines wanted."""
-    from whyhere.evaluation.faithfulness import LINES, WITHOUT_PHOTOS
+def _tests(only: str | None, *, with_photos: bool) -> tuple[int, ...]:
+    """Return the numbers of the tests wanted."""
+    from whyhere.evaluation.faithfulness import TESTS, WITHOUT_PHOTOS
 
     if only is None:
-        return tuple(LINES) if with_photos else WITHOUT_PHOTOS
+        return tuple(TESTS) if with_photos else WITHOUT_PHOTOS
     try:
-        lines = tuple(sorted({int(word) for word in only.split(",")}))
+        tests = tuple(sorted({int(word) for word in only.split(",")}))
     except ValueError:
         raise UsageError(f"--only {only}: name lines by their numbers, such as 1,4") from None
-    unknown = [line for line in lines if line not in LINES]
+    unknown = [test for test in tests if test not in TESTS]
     if unknown:
-        raise UsageError(f"--only {only}: there is no line {unknown[0]}; lines: 1 to {max(LINES)}")
-    without = [line for line in lines if line not in WITHOUT_PHOTOS]
+        raise UsageError(f"--only {only}: there is no line {unknown[0]}; lines: 1 to {max(TESTS)}")
+    without = [test for test in tests if test not in WITHOUT_PHOTOS]
     if without and not with_photos:
         raise UsageError(f"line {without[0]} needs photos; add --data TABLE, and --photos DIR")
-    return lines
+    return tests
 
 
 def _study(
@@ -173,14 +171,12 @@ def _study(
     held_out: Path | None,
     limit: int | None,
 ) -> tuple[Study, str, str]:
-    """Return what the lines work on, the name of the data, and what the release has learned from."""
-    import numpy as np
-
+    """Return what the tests work on, the name of the data, and what the release has learned from."""
     from whyhere.cli._terminal import progress_bar
+    from whyhere.embeddings import EmbeddingCache, tower_fingerprint
     from whyhere.evaluation import faithfulness as fa
     from whyhere.evaluation import photos_of, read_benchmark
     from whyhere.images import display_name
-    from whyhere.releases import home
 
     if data is None:
         return fa.maps_study(locator), "", "not known"
@@ -190,21 +186,18 @@ def _study(
         print(f"whyhere: {problem.kind}: {photo}{display_name(problem.reason)}", file=sys.stderr)
     if len(benchmark.problems) > _SHOWN:
         print(f"whyhere: {len(benchmark.problems) - _SHOWN:,} more problems", file=sys.stderr)
-    look = fa.CachedLook(
-        locator.features, fingerprint=fa.tower_fingerprint(release), folder=home() / "features" / "views"
-    )
+    cache = EmbeddingCache(locator.parts.embedder, fingerprint=tower_fingerprint(release))
     with progress_bar("Looking at photos") as shown:
         study = fa.photo_study(
             locator,
             benchmark.keep(benchmark.queries[:limit]),
             files,
-            look,
+            cache,
             held_out=held_out,
             progress=shown,
             on_error=lambda error: print(f"whyhere: {message_of(error)}", file=sys.stderr),
         )
-    rows = study.feature_rows(np.arange(len(study.photos)))
-    return study, benchmark.name, fa.trained_on(release.directory, study.release, study.files, rows)
+    return study, benchmark.name, fa.trained_on(release.directory, study)
 
 
 def _region_test(release: Release, locator: Locator, threads: int | None) -> RegionTest | None:
