@@ -1,7 +1,7 @@
-"""whyhere with the oldest libraries that pyproject.toml allows: `python3 scripts/lowest.py [PYTEST ARGUMENTS...]`.
+"""The oldest libraries that pyproject.toml allows: `python3 scripts/lowest.py [PYTEST ARGUMENTS...]`.
 
-Makes `.venv-lowest` with the lower bound of every dependency, fetches release `base`, and runs the tests of the
-path that a photo takes. Bounds that are never tried are guesses.
+Makes `.venv-lowest` with the lower bound of every dependency, fetches release `base`, and runs the tests of
+the path that a photo takes. Bounds that are never tried are guesses.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import tomllib
 
 from environment import ROOT, ensure, run
 
-TESTS = ("geo", "images", "encoders/test_location.py", "alignment", "gallery", "ranking", "test_locator.py", "cli")
+TESTS = ("geo", "images", "encoders/test_location.py", "alignment", "ranking", "test_locator.py", "cli")
 TOOLS = "pytest hypothesis jsonschema lxml"
 
 
