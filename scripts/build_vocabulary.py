@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save
 
+from concept_fit import TextBridge, held_out_bridge
 from concept_words import (
     FOLDER,
     PASCAL_CONTEXT,
@@ -33,11 +34,8 @@ from concept_words import (
     read_b16,
     read_b32,
 )
-from whyhere.concepts import open_vocabulary
-from whyhere.concepts._bridge import TextBridge, held_out_bridge, unit_rows
-from whyhere.concepts._build import correlation
-from whyhere.concepts._vocabulary import VOCABULARY, Vocabulary, vocabulary_tensors
-from whyhere.concepts._words import NEGATIONS, SILENT, word_key
+from whyhere.concepts import NEGATIONS, SILENT, VOCABULARY, Vocabulary, open_vocabulary, word_key
+from whyhere.stats import correlation, unit_rows
 
 Array = NDArray[np.float64]
 TOWER = "clip-vit-b16"
@@ -220,8 +218,14 @@ def _own_first(packed: Array, rows: Array) -> float:
 
 
 def write(vocabulary: Vocabulary, base: Path) -> None:
-    """Write the two files of a vocabulary."""
-    data = save(vocabulary_tensors(vocabulary))
+    """Write the two files of a vocabulary; basis and response in half precision."""
+    tensors = {
+        "words": np.frombuffer("\n".join(vocabulary.words).encode("utf-8"), np.uint8),
+        "basis": vocabulary.basis.astype(np.float16),
+        "response": vocabulary.response.astype(np.float16),
+    }
+    tensors |= {name: getattr(vocabulary, name) for name in ("own", "codes", "scales", "expected", "mean")}
+    data = save(tensors)
     base.with_name(base.name + ".safetensors").write_bytes(data)
     content = {
         "format": 1,

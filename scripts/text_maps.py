@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 from whyhere._assembly import prepare_gallery
 from whyhere.alignment import load_alignment
 from whyhere.concepts import load_bank, open_vocabulary
-from whyhere.concepts._bridge import unit_rows
 from whyhere.references import agreement, cell_table, references
 from whyhere.releases import prepare_heads, resolve
+from whyhere.stats import unit_rows
 
 POINTS = 30_000  # drawn from the gallery, the same for all
 SHRINKAGES = (0.3, 1.0, 3.0, 10.0)  # of the pattern's covariance, relative to its mean variance

@@ -18,7 +18,7 @@ MAY_IMPORT = {
     "_record": set(),
     "errors": set(),
     "geo": {"errors", "_text"},
-    "concepts": {"errors", "stats", "_io", "_text"},
+    "concepts": {"errors", "_io", "_record", "_text", "stats"},
     "references": {"errors", "stats", "_record", "geo"},
     "prediction": {"_record", "geo", "picture", "reasons"},
     "reasons": set(),

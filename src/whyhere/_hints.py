@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from whyhere.concepts._words import NEGATIONS, SILENT, tokens_of
+from whyhere.concepts import NEGATIONS, SILENT, tokens_of
 from whyhere.errors import UsageError
 from whyhere.geo import LONGEST_CLUE, Clue, find_clue, find_town, find_unit_clue, place_name
 from whyhere.ranking import HINT_STRENGTH

@@ -312,3 +312,10 @@ def dual_ridge(x: Doubles, y: Doubles, penalty: float, *, relative: bool = False
     strength = penalty * np.trace(gram) / len(gram) if relative else penalty
     coefficients: Doubles = x.T @ np.linalg.solve(gram + strength * np.eye(len(gram)), y)
     return coefficients
+
+
+def correlation(a: Doubles, b: Doubles) -> float:
+    """Return Pearson's correlation of two vectors; 0 where one is constant."""
+    a, b = a - a.mean(), b - b.mean()
+    size = float(np.linalg.norm(a) * np.linalg.norm(b))
+    return float(a @ b) / size if size > 0 else 0.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
+from msgspec.structs import replace
 from tiny_atlas import make_atlas
 
 from whyhere.atlas import Atlas
@@ -19,9 +20,7 @@ UNTESTED = ("forest", "coast")
 def atlas():
     parts = make_atlas()._parts
     evidence = dict.fromkeys(UNTESTED, "untested")
-    labels = tuple(
-        dataclasses.replace(label, evidence=evidence.get(label.id, "confirmed")) for label in parts.concepts
-    )
+    labels = tuple(replace(label, evidence=evidence.get(label.id, "confirmed")) for label in parts.concepts)
     return Atlas(dataclasses.replace(parts, concepts=labels))
 
 

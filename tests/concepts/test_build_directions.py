@@ -1,28 +1,33 @@
 """Bridge, activation vectors and the rule, on a small world where the truth is known."""
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
-from whyhere.concepts import ConceptBank, load_bank
-from whyhere.concepts._bridge import TextBridge, held_out_bridge, unit_rows
-from whyhere.concepts._build import (
-    BuildRule,
+from whyhere.concepts import BuildRule, ConceptBank, load_bank
+from whyhere.stats import correlation, dual_ridge, unit_rows
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
+from concept_fit import (
     PhotoPool,
+    TextBridge,
     TextSource,
-    activation_vectors,
     build_directions,
-    correlation,
+    held_out_bridge,
     held_out_predictions,
 )
+
+sys.path.pop(0)
 
 WIDTH = 24
 TRUTH = ("beach", "mountain", "market", "tram", "fog")
 
 
 def entry(bank, number, **changes):
-    import dataclasses
-
-    return dataclasses.replace(bank.concepts[number], **{"teacher": (), "place_neutral": False, **changes})
+    return replace(bank.concepts[number], **{"teacher": (), "place_neutral": False, **changes})
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +114,7 @@ def test_build_is_deterministic(world):
 def test_vector_solves_the_ridge_equation():
     rng = np.random.default_rng(1)
     x, y = rng.normal(size=(30, 6)), rng.normal(size=(30, 2))
-    vectors = activation_vectors(x, y, ridge=0.2)
+    vectors = dual_ridge(x, y, 0.2, relative=True)
     strength = 0.2 * np.trace(x @ x.T) / 30
     direct = np.linalg.solve(x.T @ x + strength * np.eye(6), x.T @ y)
     np.testing.assert_allclose(vectors, direct, atol=1e-10)

@@ -98,12 +98,12 @@ def test_find_unknown_names_close_ones(bank):
 
 
 def test_fingerprint_depends_on_what_directions_depend_on(bank):
-    import dataclasses
+    from msgspec.structs import replace
 
     first, *rest = bank.concepts
-    renamed = dataclasses.replace(first, definition="Something else.")
-    reworded = dataclasses.replace(first, words=("elsewhere",))
-    same = dataclasses.replace(bank, concepts=(renamed, *rest))
-    other = dataclasses.replace(bank, concepts=(reworded, *rest))
+    renamed = replace(first, definition="Something else.")
+    reworded = replace(first, words=("elsewhere",))
+    same = replace(bank, concepts=(renamed, *rest))
+    other = replace(bank, concepts=(reworded, *rest))
     assert same.fingerprint == bank.fingerprint
     assert other.fingerprint != bank.fingerprint

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -94,7 +95,7 @@ def test_refuses_another_tower(shipped, tmp_path):
 
 def test_refuses_another_bank(shipped):
     bank = load_bank()
-    shorter = dataclasses.replace(bank, concepts=bank.concepts[1:])
+    shorter = msgspec.structs.replace(bank, concepts=bank.concepts[1:])
     with pytest.raises(UsageError, match="another version of the concept bank"):
         load_directions(bank=shorter)
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from whyhere.concepts import load_bank, read_own_bank
-from whyhere.concepts._read_bank import DATA
+from whyhere.concepts import VOCABULARY, load_bank, read_own_bank
 from whyhere.errors import MissingFileError, UsageError
 
 SUFFIXES = (".jpg", ".png")
@@ -47,7 +46,7 @@ def test_a_name_or_an_id_is_enough(tmp_path):
 
 
 def test_the_shipped_bank_can_be_read_as_a_users_own():
-    own = read(DATA / "concepts.toml")
+    own = read(VOCABULARY.with_name("concepts.toml"))
     assert own.bank.concepts == load_bank().concepts
     assert own.bank.fingerprint == load_bank().fingerprint
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
 from whyhere.concepts import (
+    VOCABULARY,
     ConceptBank,
     OwnBank,
     OwnMaterial,
@@ -19,8 +20,8 @@ from whyhere.concepts import (
     open_vocabulary,
     save_directions,
 )
-from whyhere.concepts._bridge import unit_rows
 from whyhere.errors import MissingFileError, UsageError
+from whyhere.stats import unit_rows
 
 WIDTH = 16
 AXES = np.linalg.qr(np.random.default_rng(3).normal(size=(WIDTH, WIDTH)))[0]
@@ -30,7 +31,7 @@ SHARED = AXES[-1]  # what all texts of the planted text tower share
 def concept(name, **changes):
     base = load_bank().concepts[0]
     plain = {"words": (), "teacher": (), "prompts": (name,), "place_neutral": False, "synonyms": ()}
-    return dataclasses.replace(base, **{"id": name.replace(" ", "-"), "name": name, **plain, **changes})
+    return msgspec.structs.replace(base, **{"id": name.replace(" ", "-"), "name": name, **plain, **changes})
 
 
 def bank_of(*concepts, photos=(), templates=("a photo of {}.",)):
@@ -246,9 +247,7 @@ def test_a_bank_travels_with_its_directions(tmp_path):
 
 def test_the_shipped_file_is_as_it_was(tmp_path):
     """Fields of users' banks leave no trace in the shipped file."""
-    from whyhere.concepts._read_bank import DATA
-
     save_directions(load_directions(), tmp_path / "again")
     for suffix in (".json", ".safetensors"):
-        shipped = DATA / f"directions-clip-vit-b16{suffix}"
+        shipped = VOCABULARY.with_name(f"directions-clip-vit-b16{suffix}")
         assert (tmp_path / f"again{suffix}").read_bytes() == shipped.read_bytes()

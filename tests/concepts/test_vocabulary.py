@@ -12,9 +12,17 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from whyhere.concepts import load_bank, load_directions, open_vocabulary
-from whyhere.concepts._vocabulary import VOCABULARY
-from whyhere.concepts._words import NEGATIONS, SILENT, match_words, tokens_of, word_key
+from whyhere.concepts import (
+    NEGATIONS,
+    SILENT,
+    VOCABULARY,
+    load_bank,
+    load_directions,
+    match_words,
+    open_vocabulary,
+    tokens_of,
+    word_key,
+)
 from whyhere.errors import MissingFileError, UsageError
 
 KNOWN = frozenset(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+import msgspec
 import numpy as np
 import pytest
 from explain_world import GROUPS, LABELS
@@ -106,12 +107,12 @@ def test_a_group_wins_over_a_synonym_and_a_name_over_both():
     called, other = concept.synonyms[0], LABELS[0]
     grouped = (
         ConceptLabel(concept.id, concept.name, "water", "A test.", "text"),
-        *(dataclasses.replace(label, group=called) for label in LABELS[1:]),
+        *(msgspec.structs.replace(label, group=called) for label in LABELS[1:]),
     )
     assert {c.id for c in intervene(a_code(1, 1, 1), grouped, without=[called]).changes} == {
         "thing-1", "thing-2",
     }  # fmt: skip
-    named = (grouped[0], dataclasses.replace(other, name=called), *grouped[2:])
+    named = (grouped[0], msgspec.structs.replace(other, name=called), *grouped[2:])
     assert [c.id for c in intervene(a_code(1, 1), named, without=[called]).changes] == [other.id]
 
 

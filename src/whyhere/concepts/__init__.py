@@ -7,7 +7,16 @@ direction. `read_own_bank` and `build_own_directions` are for a bank of a user's
 photo, a place or a score.
 """
 
-from whyhere.concepts._bank import GROUPS, Concept, ConceptBank, RemovedTerm
+from whyhere.concepts._bank import (
+    GROUPS,
+    Concept,
+    ConceptBank,
+    OwnBank,
+    RemovedTerm,
+    load_bank,
+    load_removed,
+    read_own_bank,
+)
 from whyhere.concepts._directions import (
     SOURCES,
     ConceptDirection,
@@ -15,20 +24,45 @@ from whyhere.concepts._directions import (
     load_directions,
     save_directions,
 )
-from whyhere.concepts._find import find_concept, unknown_concept
-from whyhere.concepts._labels import EVIDENCE, ConceptLabel, read_labels
-from whyhere.concepts._landmark_labels import LANDMARK_GROUP, LandmarkLabel, PhotoCredit, read_landmarks
-from whyhere.concepts._own_bank import OwnBank, read_own_bank
-from whyhere.concepts._own_build import OwnMaterial, build_own_directions
-from whyhere.concepts._own_text import Encode
-from whyhere.concepts._read_bank import load_bank, load_removed
-from whyhere.concepts._vocabulary import TextDirection, Vocabulary, open_vocabulary
+from whyhere.concepts._labels import (
+    EVIDENCE,
+    LANDMARK_GROUP,
+    ConceptLabel,
+    LandmarkLabel,
+    PhotoCredit,
+    find_concept,
+    read_labels,
+    read_landmarks,
+    unknown_concept,
+)
+from whyhere.concepts._own_directions import (
+    BuildRule,
+    Encode,
+    OwnMaterial,
+    build_own_directions,
+    pair_separation,
+)
+from whyhere.concepts._vocabulary import (
+    NEGATIONS,
+    SILENT,
+    VOCABULARY,
+    TextDirection,
+    Vocabulary,
+    match_words,
+    open_vocabulary,
+    tokens_of,
+    word_key,
+)
 
 __all__ = [
     "EVIDENCE",
     "GROUPS",
     "LANDMARK_GROUP",
+    "NEGATIONS",
+    "SILENT",
     "SOURCES",
+    "VOCABULARY",
+    "BuildRule",
     "Concept",
     "ConceptBank",
     "ConceptDirection",
@@ -47,10 +81,14 @@ __all__ = [
     "load_bank",
     "load_directions",
     "load_removed",
+    "match_words",
     "open_vocabulary",
+    "pair_separation",
     "read_labels",
     "read_landmarks",
     "read_own_bank",
     "save_directions",
+    "tokens_of",
     "unknown_concept",
+    "word_key",
 ]

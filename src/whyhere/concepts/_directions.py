@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from whyhere._io import plain
-from whyhere.concepts._bank import ConceptBank
-from whyhere.concepts._read_bank import DATA, load_bank
+from whyhere._record import Record
+from whyhere.concepts._bank import ConceptBank, load_bank
+from whyhere.concepts._vocabulary import DATA, pair_of, read_pair
 from whyhere.errors import MissingFileError, UsageError
 
 FloatArray = NDArray[np.float32]
@@ -34,10 +35,11 @@ SOURCES = (
 """Where a direction can come from; "none" where nothing was at hand."""
 
 _TENSORS = ("directions", "image_mean", "text_mean", "activation_mean", "activation_sd")
+_OWN = ("unknown", "examples", "auroc", "auroc_low", "auroc_high", "nearest", "nearest_cosine")
+_REBUILD = "build it with scripts/build_concept_directions.py"
 
 
-@dataclass(frozen=True, slots=True)
-class ConceptDirection:
+class ConceptDirection(Record, frozen=True):
     """Where one direction came from and how far it can be trusted.
 
     Attributes:
@@ -84,11 +86,19 @@ class ConceptDirection:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain values, those of users' own banks only where they say something."""
-        found = {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self).items()}
-        return {name: value for name, value in found.items() if name not in _OWN or value}
+        return {name: value for name, value in super().to_dict().items() if name not in _OWN or value}
 
 
-_OWN = ("unknown", "examples", "auroc", "auroc_low", "auroc_high", "nearest", "nearest_cosine")
+class _Provenance(Record, frozen=True):
+    """What the JSON file of a pair says; see `Directions`."""
+
+    tower: str
+    tower_fingerprint: str
+    bank_fingerprint: str
+    ids: tuple[str, ...]
+    report: dict[str, Any]
+    concepts: tuple[ConceptDirection, ...]
+    bank: ConceptBank | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,9 +179,8 @@ def save_directions(directions: Directions, path: str | Path) -> None:
     """
     from safetensors.numpy import save
 
-    numbers, words = _pair(path)
-    tensors = {name: np.ascontiguousarray(getattr(directions, name)) for name in _TENSORS}
-    data = save(tensors)
+    numbers, words = pair_of(path)
+    data = save({name: np.ascontiguousarray(getattr(directions, name)) for name in _TENSORS})
     numbers.parent.mkdir(parents=True, exist_ok=True)
     numbers.write_bytes(data)
     content = {
@@ -204,79 +213,30 @@ def load_directions(
         MissingFileError: A file is missing, damaged or not a direction file.
         UsageError: The directions belong to another tower or another bank.
     """
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
-
-    numbers, words = _pair(DATA / "directions-clip-vit-b16" if path is None else path)
-    rebuild = "build it with scripts/build_concept_directions.py"
+    file, _ = pair_of(DATA / "directions-clip-vit-b16" if path is None else path)
+    content, tensors = read_pair(file, "concept directions", "direction file", _REBUILD)
     try:
-        data = plain(numbers).read_bytes()
-        content = json.loads(plain(words).read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise MissingFileError(f"no concept directions at {error.filename}; {rebuild}") from error
-    except (OSError, ValueError, RecursionError) as error:
-        raise MissingFileError(f"{words} is not a direction file ({error}); {rebuild}") from error
-    if not isinstance(content, dict) or content.get("format") != 1:
-        raise MissingFileError(f"{words} is not a direction file of format 1; {rebuild}")
-    if hashlib.sha256(data).hexdigest() != content.get("sha256"):
-        raise MissingFileError(
-            f"{numbers} does not match {words.name}: damaged or from another build; {rebuild}"
-        )
-    try:
-        tensors = load(data)
-        arrays = {name: np.asarray(tensors[name], dtype=np.float32) for name in _TENSORS}
-        directions = Directions(
-            tower=content["tower"],
-            tower_fingerprint=content["tower_fingerprint"],
-            bank_fingerprint=content["bank_fingerprint"],
-            ids=tuple(content["ids"]),
-            concepts=tuple(_concept(entry) for entry in content["concepts"]),
-            report=content["report"],
-            bank=ConceptBank.from_dict(content["bank"]) if "bank" in content else None,
-            **arrays,
-        )
-    except (KeyError, TypeError, SafetensorError) as error:
-        raise MissingFileError(f"{numbers} is not a complete direction file ({error}); {rebuild}") from error
-    if tower is not None and directions.tower != tower:
+        about = msgspec.structs.asdict(msgspec.convert(content, _Provenance))
+        arrays: dict[str, Any] = {name: np.asarray(tensors[name], dtype=np.float32) for name in _TENSORS}
+    except (KeyError, msgspec.ValidationError) as error:
+        raise MissingFileError(f"{file} is not a complete direction file ({error}); {_REBUILD}") from error
+    found = Directions(**about, **arrays)
+    if tower is not None and found.tower != tower:
+        raise UsageError(f"{file} holds directions for the tower {found.tower!r}, not {tower!r}; {_REBUILD}")
+    bank = bank or found.bank or load_bank()
+    if found.bank_fingerprint != bank.fingerprint:
         raise UsageError(
-            f"{numbers} holds directions for the tower {directions.tower!r}, not {tower!r}; {rebuild}"
+            f"{file} was built for another version of the concept bank ({found.bank_fingerprint}, this one "
+            f"is {bank.fingerprint}); build it again with scripts/build_concept_directions.py"
         )
-    _check(directions, bank or directions.bank or load_bank(), numbers)
-    return directions
-
-
-def _check(directions: Directions, bank: ConceptBank, file: Path) -> None:
-    """Raise unless the directions fit the bank and each other."""
-    if directions.bank_fingerprint != bank.fingerprint:
-        raise UsageError(
-            f"{file} was built for another version of the concept bank "
-            f"({directions.bank_fingerprint}, this one is {bank.fingerprint}); "
-            "build it again with scripts/build_concept_directions.py"
-        )
-    strong = tuple(concept.id for concept in directions.concepts if not concept.weak)
-    if tuple(c.id for c in directions.concepts) != bank.ids or strong != directions.ids:
+    strong = tuple(concept.id for concept in found.concepts if not concept.weak)
+    if tuple(c.id for c in found.concepts) != bank.ids or strong != found.ids:
         raise MissingFileError(f"{file}: its concepts are not those of the bank {bank.name!r}")
-    count, width = len(directions.ids), directions.image_mean.shape[-1]
-    shapes = {"directions": (count, width), "image_mean": (width,), "text_mean": (width,)}
-    shapes |= {"activation_mean": (count,), "activation_sd": (count,)}
-    for name, shape in shapes.items():
-        array = getattr(directions, name)
-        if array.shape != shape or not np.isfinite(array).all():
-            raise MissingFileError(f"{file}: {name} has shape {array.shape}, expected finite {shape}")
-    if count and np.abs(np.linalg.norm(directions.directions, axis=1) - 1).max() > 1e-4:
+    count, width = len(found.ids), found.image_mean.shape[-1]
+    shapes = ((count, width), (width,), (width,), (count,), (count,))
+    for name, shape in zip(_TENSORS, shapes, strict=True):
+        if arrays[name].shape != shape or not np.isfinite(arrays[name]).all():
+            raise MissingFileError(f"{file}: {name} has shape {arrays[name].shape}, expected finite {shape}")
+    if count and np.abs(np.linalg.norm(found.directions, axis=1) - 1).max() > 1e-4:
         raise MissingFileError(f"{file}: directions are not of unit length")
-
-
-def _concept(entry: dict[str, Any]) -> ConceptDirection:
-    """Turn one JSON object into provenance."""
-    known = {f.name: entry[f.name] for f in fields(ConceptDirection) if f.name in entry or f.name not in _OWN}
-    lists = {name: tuple(known.get(name, ())) for name in ("words", "teacher", "unknown")}
-    return ConceptDirection(**{**known, **lists})
-
-
-def _pair(path: str | Path) -> tuple[Path, Path]:
-    """Return the two files of a direction file named with or without its suffix."""
-    base = Path(path)
-    if base.suffix in (".safetensors", ".json"):
-        base = base.with_suffix("")
-    return base.with_name(base.name + ".safetensors"), base.with_name(base.name + ".json")
+    return found

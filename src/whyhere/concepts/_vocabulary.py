@@ -9,12 +9,18 @@ embedding, never with a raw one. What detects a thing is not how embeddings chan
 The rows of some 200 words are the encoder's own; all others were carried over from ViT-B/32 by a ridge map
 that reaches only as many dimensions as it was fitted on words, which is why their file can be small. How good
 they are: docs/text.md.
+
+There is no grammar here: a text is a bag of the longest known phrases in it. Negations are therefore never
+"known", so that "no snow" is not answered as "snow" without a word.
 """
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import json
+import re
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -24,17 +30,112 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whyhere._io import plain
-from whyhere.concepts._read_bank import DATA
-from whyhere.concepts._words import match_words, near_spellings, word_key
+from whyhere._text import without_accents
 from whyhere.errors import MissingFileError, UsageError
 
 FloatArray = NDArray[np.float32]
 
+DATA = Path(__file__).parent / "data"
 VOCABULARY = DATA / "text-clip-vit-b16"
 UNCERTAIN_BELOW = 0.55
 """Expected cosine below which a bridged word is called uncertain; the bar of the concept bank."""
 
+SILENT = frozenset(
+    re.findall(
+        r"\w+",
+        "a an the this that these those some any of in on at by to from for with and or as is are be it its "
+        "my our your their his her there photo picture image photograph view",
+    )
+)
+"""Words that say nothing about what is seen: neither known nor unknown, left out without a word."""
+
+NEGATIONS = frozenset(
+    ("no", "not", "none", "never", "without", "except", "nothing", "non", "un", "nobody", "nowhere")
+)
+"""Words that turn a meaning around, which averaging can't: always unknown."""
+
 _REBUILD = "reinstall whyhere, or build it with scripts/build_vocabulary.py"
+_LONGEST = 6  # words in the longest phrase that is tried
+_TOKEN = re.compile(r"[^\W_]+")
+_APOSTROPHE = re.compile(r"['\u2019\u02bc](s\b)?")
+_IRREGULAR = {
+    "calves": "calf", "children": "child", "feet": "foot", "geese": "goose", "leaves": "leaf",
+    "loaves": "loaf", "men": "man", "mice": "mouse", "oxen": "ox", "people": "person", "shelves": "shelf",
+    "teeth": "tooth", "wolves": "wolf", "women": "woman",
+}  # fmt: skip
+
+
+def tokens_of(text: str) -> list[str]:
+    """Split a text into plain words.
+
+    Case, accents, hyphens, underscores, other punctuation and a possessive 's do not count.
+
+    >>> tokens_of("A fisherman's CAFÉ-boat, 2 quays")
+    ['a', 'fisherman', 'cafe', 'boat', '2', 'quays']
+    """
+    # Decomposed before as well: a mathematical alpha has no lower case until it is a plain one.
+    folded = without_accents(without_accents(text).casefold())
+    return _TOKEN.findall(_APOSTROPHE.sub("", folded))
+
+
+def word_key(word: str) -> str:
+    """Return the form under which a word or phrase is looked up: its plain words with single spaces."""
+    return " ".join(tokens_of(word))
+
+
+def match_words(text: str, known: Collection[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Find the known phrases of a text, the longest first at each place, from left to right.
+
+    A phrase that is not known as written is tried with its last word as singular, then as plural.
+
+    Args:
+        text: Any text.
+        known: Known phrases, as `word_key` writes them.
+
+    Returns:
+        Known phrases as they stand in `known`, and the words that belong to none; each once, in the order of
+        the text. Silent words (`SILENT`) that belong to no phrase are in neither; negations are unknown.
+    """
+    tokens = tokens_of(text)
+    found: dict[str, None] = {}
+    unknown: dict[str, None] = {}
+    at = 0
+    while at < len(tokens):
+        for size in range(min(_LONGEST, len(tokens) - at), 0, -1):
+            phrase = _known_form(tokens[at : at + size], known)
+            if phrase is not None:
+                found[phrase] = None
+                at += size
+                break
+        else:
+            if tokens[at] not in SILENT:
+                unknown[tokens[at]] = None
+            at += 1
+    return tuple(found), tuple(unknown)
+
+
+def _known_form(tokens: list[str], known: Collection[str]) -> str | None:
+    """Return the known form of a phrase, or None."""
+    if any(token in NEGATIONS for token in tokens) or (len(tokens) == 1 and tokens[0] in SILENT):
+        return None
+    forms = (" ".join([*tokens[:-1], last]) for last in (tokens[-1], *_other_numbers(tokens[-1])))
+    return next((form for form in forms if form in known), None)
+
+
+def _other_numbers(word: str) -> Iterator[str]:
+    """Yield the singulars and plurals that an English word may have."""
+    if word in _IRREGULAR:
+        yield _IRREGULAR[word]
+    if len(word) > 3 and word.endswith("s") and not word.endswith("ss"):
+        if word.endswith("ies"):
+            yield word[:-3] + "y"
+        if word.endswith(("ches", "shes", "xes", "ses", "zes", "oes")):
+            yield word[:-2]
+        yield word[:-1]
+    elif len(word) > 2:
+        if word.endswith("y"):
+            yield word[:-1] + "ies"
+        yield word + ("es" if word.endswith(("ch", "sh", "x", "s", "z")) else "s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +168,8 @@ class TextDirection:
 
     def to_dict(self) -> dict[str, Any]:
         """Return what was understood as plain values, without the numbers."""
-        return {
-            "known": list(self.known),
-            "unknown": list(self.unknown),
-            "bridged": list(self.bridged),
-            "uncertain": list(self.uncertain),
-            "expected_cosine": round(self.expected_cosine, 4),
-        }
+        lists = {name: list(getattr(self, name)) for name in ("known", "unknown", "bridged", "uncertain")}
+        return {**lists, "expected_cosine": round(self.expected_cosine, 4)}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -139,7 +235,7 @@ class Vocabulary:
         return 1.0 if at < 0 else float(self.expected[at]) / 100
 
     def match(self, text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Return the known phrases and the unknown words of a text; see `Vocabulary.direction`."""
+        """Return the known phrases and the unknown words of a text; see `match_words`."""
         return match_words(text, self._position)
 
     def direction(self, text: str) -> TextDirection:
@@ -179,8 +275,15 @@ class Vocabulary:
         )
 
     def near(self, word: str) -> tuple[str, ...]:
-        """Return known words that are spelt like an unknown one, the nearest first."""
-        return near_spellings(word, self._position)
+        """Return at most three known words that are spelt like an unknown one, the nearest first."""
+        key = word_key(word)
+        # difflib is slow: only words of like length that share their first or last letter are tried.
+        likely = [
+            k
+            for k in self._position
+            if abs(len(k) - len(key)) <= 2 and k and (k[:1] == key[:1] or k[-1] == key[-1:])
+        ]
+        return tuple(difflib.get_close_matches(key, likely, n=3, cutoff=0.72))
 
     def _unknown_message(self, text: str, unknown: tuple[str, ...]) -> str:
         """Say that nothing of a text is known, and what may have been meant."""
@@ -214,64 +317,76 @@ def _shipped() -> Vocabulary:
 
 def _read(path: Path) -> Vocabulary:
     """Read and check the two files of a vocabulary."""
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
-
-    base = path.with_suffix("") if path.suffix in (".safetensors", ".json") else path
-    numbers, about = base.with_name(base.name + ".safetensors"), base.with_name(base.name + ".json")
+    file, _ = pair_of(path)
+    content, tensors = read_pair(file, "text vocabulary", "text vocabulary", _REBUILD)
     try:
-        content = json.loads(plain(about).read_text(encoding="utf-8"))
-        data = plain(numbers).read_bytes()
-    except FileNotFoundError as error:
-        raise MissingFileError(f"no text vocabulary at {error.filename}; {_REBUILD}") from error
-    except (OSError, ValueError, RecursionError) as error:
-        raise MissingFileError(f"{about} is not a text vocabulary ({error}); {_REBUILD}") from error
-    if not isinstance(content, dict) or content.get("format") != 1:
-        raise MissingFileError(f"{about} is not a text vocabulary of format 1; {_REBUILD}")
-    if hashlib.sha256(data).hexdigest() != content.get("sha256"):
-        raise MissingFileError(f"{numbers} does not match {about.name}: damaged; {_REBUILD}")
-    try:
-        tensors = load(data)
-        words = tuple(tensors["words"].tobytes().decode("utf-8").split("\n"))
-        own, codes, basis = tensors["own"], tensors["codes"], tensors["basis"]
-        vocabulary = Vocabulary(
+        found = Vocabulary(
             tower=content["tower"],
-            words=words,
-            own=own,
-            codes=codes,
+            words=tuple(tensors["words"].tobytes().decode("utf-8").split("\n")),
+            own=tensors["own"],
+            codes=tensors["codes"],
             scales=tensors["scales"],
-            basis=basis.astype(np.float32),
+            basis=tensors["basis"].astype(np.float32),
             expected=tensors["expected"],
             mean=tensors["mean"],
             response=tensors["response"].astype(np.float32),
             report=content["report"],
         )
-    except (KeyError, UnicodeDecodeError, SafetensorError) as error:
-        raise MissingFileError(
-            f"{numbers} is not a complete text vocabulary ({error}); {_REBUILD}"
-        ) from error
-    width = vocabulary.mean.size
+    except (KeyError, UnicodeDecodeError) as error:
+        raise MissingFileError(f"{file} is not a complete text vocabulary ({error}); {_REBUILD}") from error
+    width = found.mean.size
     fits = (
-        len(words) == len(own) + len(codes) == len(set(words))
-        and own.shape[1:] == basis.shape[1:] == (width,)
-        and codes.shape[1:] == vocabulary.scales.shape == basis.shape[:1]
-        and vocabulary.expected.shape == codes.shape[:1]
-        and vocabulary.response.shape == (width, width)
+        len(found.words) == len(found.own) + len(found.codes) == len(set(found.words))
+        and found.own.shape[1:] == found.basis.shape[1:] == (width,)
+        and found.codes.shape[1:] == found.scales.shape == found.basis.shape[:1]
+        and found.expected.shape == found.codes.shape[:1]
+        and found.response.shape == (width, width)
     )
     if not fits:
-        raise MissingFileError(f"{numbers}: its tensors do not fit each other; {_REBUILD}")
-    return vocabulary
+        raise MissingFileError(f"{file}: its tensors do not fit each other; {_REBUILD}")
+    return found
 
 
-def vocabulary_tensors(vocabulary: Vocabulary) -> dict[str, NDArray[Any]]:
-    """Return the tensors that `open_vocabulary` reads; basis and response are stored in half precision."""
-    return {
-        "words": np.frombuffer("\n".join(vocabulary.words).encode("utf-8"), np.uint8),
-        "own": vocabulary.own,
-        "codes": vocabulary.codes,
-        "scales": vocabulary.scales,
-        "basis": vocabulary.basis.astype(np.float16),
-        "expected": vocabulary.expected,
-        "mean": vocabulary.mean,
-        "response": vocabulary.response.astype(np.float16),
-    }
+def pair_of(path: str | Path) -> tuple[Path, Path]:
+    """Return NAME.safetensors and NAME.json of a path with or without one of these suffixes."""
+    base = Path(path)
+    if base.suffix in (".safetensors", ".json"):
+        base = base.with_suffix("")
+    return base.with_name(base.name + ".safetensors"), base.with_name(base.name + ".json")
+
+
+def read_pair(
+    path: Path, what: str, kind: str, rebuild: str
+) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """Read a pair of files: the JSON, which holds the checksum of the other, and the tensors.
+
+    Args:
+        path: One of the two, or their name without suffix.
+        what: What they hold, for messages.
+        kind: What to call such a file.
+        rebuild: How to get it again.
+
+    Raises:
+        MissingFileError: A file is missing, damaged or of another kind.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    numbers, about = pair_of(path)
+    try:
+        data = plain(numbers).read_bytes()
+        content = json.loads(plain(about).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise MissingFileError(f"no {what} at {error.filename}; {rebuild}") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise MissingFileError(f"{about} is not a {kind} ({error}); {rebuild}") from error
+    if not isinstance(content, dict) or content.get("format") != 1:
+        raise MissingFileError(f"{about} is not a {kind} of format 1; {rebuild}")
+    if hashlib.sha256(data).hexdigest() != content.get("sha256"):
+        raise MissingFileError(
+            f"{numbers} does not match {about.name}: damaged or from another build; {rebuild}"
+        )
+    try:
+        return content, load(data)
+    except SafetensorError as error:
+        raise MissingFileError(f"{numbers} is not a complete {kind} ({error}); {rebuild}") from error

@@ -1,8 +1,10 @@
-"""Turn text rows and a teacher's scores over unlabelled photos into directions, one rule for all concepts.
+"""What the directions of the bank that ships are fitted with: a bridge between text spaces, and one rule.
 
-Build time only. Two independent sources are weighed against each other on photos held out: what CLIP's text
-space says about a word, and what a scene classifier ("teacher") says about the same photo. Sources:
-concept activation vectors after Kim et al. 2018 (TCAV), here by ridge regression on scores, not labels.
+The bridge is a small map from one CLIP text space to another, learned on words that have a row in both. It
+helps where the text tower of the wanted space is out of reach but text rows of a sister model are at hand
+(B/32 to B/16), and never sees a photo. The rule turns text rows and a teacher's scores over unlabelled photos
+into directions: concept activation vectors after Kim et al. 2018 (TCAV), by ridge regression on scores, not
+labels. Used by build_concept_directions.py and build_vocabulary.py.
 """
 
 from __future__ import annotations
@@ -14,12 +16,103 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from whyhere.concepts._bank import Concept, ConceptBank
-from whyhere.concepts._bridge import unit_rows
-from whyhere.concepts._directions import ConceptDirection, Directions
-from whyhere.stats import dual_ridge
+from whyhere.concepts import BuildRule, Concept, ConceptBank, ConceptDirection, Directions
+from whyhere.stats import correlation, dual_ridge, unit_rows
 
 Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class TextBridge:
+    """Ridge map between the centred rows of two text spaces.
+
+    Attributes:
+        source_mean: Mean of the source rows it was fitted on, [d].
+        target_mean: Mean of the target rows, [e].
+        weights: The map between centred rows, [d, e].
+        reach: Quadratic form that tells how much of a centred source row the fitted words span, [d, d].
+    """
+
+    source_mean: Array
+    target_mean: Array
+    weights: Array
+    reach: Array
+
+    @classmethod
+    def fit(cls, source: Array, target: Array, *, ridge: float) -> TextBridge:
+        """Fit the map on paired rows.
+
+        Args:
+            source: Unit rows of the source space, [n, d].
+            target: Unit rows of the same words in the target space, [n, e].
+            ridge: Strength relative to the mean eigenvalue of the Gram matrix.
+
+        Raises:
+            ValueError: The rows are not paired, or too few.
+        """
+        if len(source) != len(target) or len(source) < 2:
+            raise ValueError(f"expected two or more paired rows, got {len(source)} and {len(target)}")
+        source_mean, target_mean = source.mean(axis=0), target.mean(axis=0)
+        x, y = source - source_mean, target - target_mean
+        gram = x @ x.T
+        inverse = np.linalg.inv(gram + ridge * np.trace(gram) / len(x) * np.eye(len(x)))
+        return cls(source_mean, target_mean, x.T @ inverse @ y, x.T @ inverse @ x)
+
+    def centred(self, rows: Array) -> Array:
+        """Map source rows [m, d] to centred target rows [m, e], not unit length."""
+        mapped: Array = (rows - self.source_mean) @ self.weights
+        return mapped
+
+    def explained(self, rows: Array) -> Array:
+        """Return the share, 0 to 1, of each source row [m, d] that the fitted words explain.
+
+        One minus the relative posterior variance of the Gaussian process whose mean the ridge map is: low
+        for words unlike all that the map was fitted on.
+        """
+        centred = rows - self.source_mean
+        share: Array = np.sum((centred @ self.reach) * centred, axis=1) / np.sum(centred**2, axis=1)
+        return share
+
+
+def held_out_bridge(source: Array, target: Array, *, ridge: float, folds: int, seed: int) -> dict[str, Any]:
+    """Measure a bridge on words it was not fitted on.
+
+    Args:
+        source: Paired source rows, [n, d].
+        target: Paired target rows, [n, e].
+        ridge: As in `TextBridge.fit`.
+        folds: Number of random folds.
+        seed: Of the folds.
+
+    Returns:
+        Means over words: `cosine` to the true row, `centred_cosine`, shares `first` and `five` of words whose
+        true row is the nearest or among the five nearest of all n. Per word: `cosines` (centred), `explained`
+        (see `TextBridge.explained`) and `rows`, the unit centred rows [n, e] guessed with the word held out.
+    """
+    fold = np.random.default_rng(seed).permutation(len(source)) % folds
+    cosine, centred = np.empty(len(source)), np.empty(len(source))
+    rank = np.empty(len(source), dtype=np.int64)
+    explained, rows = np.empty(len(source)), np.empty_like(target)
+    for held in range(folds):
+        test = fold == held
+        bridge = TextBridge.fit(source[~test], target[~test], ridge=ridge)
+        guess = bridge.centred(source[test])
+        truth = unit_rows(target - bridge.target_mean)
+        cosine[test] = np.sum(unit_rows(guess + bridge.target_mean) * target[test], axis=1)
+        similarity = unit_rows(guess) @ truth.T
+        rows[test], explained[test] = unit_rows(guess), bridge.explained(source[test])
+        own = similarity[np.arange(len(guess)), np.flatnonzero(test)]
+        centred[test] = own
+        rank[test] = np.sum(similarity > own[:, None], axis=1)
+    return {
+        "cosine": float(cosine.mean()),
+        "centred_cosine": float(centred.mean()),
+        "first": float(np.mean(rank == 0)),
+        "five": float(np.mean(rank < 5)),
+        "cosines": centred,
+        "explained": explained,
+        "rows": rows,
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,35 +147,6 @@ class PhotoPool:
     teacher: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class BuildRule:
-    """The bars and strengths of a build.
-
-    Attributes:
-        ridge: Strength of the activation vectors, relative to the mean eigenvalue of the Gram matrix.
-        folds: Folds of the photos for held-out figures.
-        seed: Of the folds.
-        vector_weight: Share of the activation vector in a combined direction, the text's being 1; both
-            standardised over the pool. A quarter came nearest to true text rows (docs/concepts.md).
-        least_vector: Least held-out correlation of an activation vector with its teacher to be used at all.
-        least_agreement: Least correlation of text and teacher, where both know the concept.
-        least_expected: Least expected cosine of a bridged row that no teacher can check.
-    """
-
-    ridge: float = 0.5
-    folds: int = 5
-    seed: int = 0
-    vector_weight: float = 0.25
-    least_vector: float = 0.4
-    least_agreement: float = 0.2
-    least_expected: float = 0.55
-
-
-def activation_vectors(features: Array, targets: Array, *, ridge: float) -> Array:
-    """Return ridge directions [d, m] from centred unit embeddings [n, d] to centred targets [n, m]."""
-    return dual_ridge(features, targets, ridge, relative=True)
-
-
 def held_out_predictions(features: Array, targets: Array, *, rule: BuildRule) -> Array:
     """Predict each photo's targets [n, m] from activation vectors fitted without its fold."""
     fold = np.random.default_rng(rule.seed).permutation(len(features)) % rule.folds
@@ -90,16 +154,9 @@ def held_out_predictions(features: Array, targets: Array, *, rule: BuildRule) ->
     for held in range(rule.folds):
         test = fold == held
         mean = targets[~test].mean(axis=0)
-        vectors = activation_vectors(features[~test], targets[~test] - mean, ridge=rule.ridge)
+        vectors = dual_ridge(features[~test], targets[~test] - mean, rule.ridge, relative=True)
         predicted[test] = features[test] @ vectors + mean
     return predicted
-
-
-def correlation(first: Array, second: Array) -> float:
-    """Return Pearson's correlation of two vectors; 0 where one is constant."""
-    a, b = first - first.mean(), second - second.mean()
-    size = float(np.linalg.norm(a) * np.linalg.norm(b))
-    return float(a @ b) / size if size > 0 else 0.0
 
 
 def standard(values: Array) -> Array:
@@ -146,7 +203,7 @@ def build_directions(
     for place, number in enumerate(taught):
         targets[:, place] = standardised[:, [column[name] for name in known[number]]].mean(axis=1)
     predicted = held_out_predictions(features, targets, rule=rule)
-    vectors = activation_vectors(features, targets - targets.mean(axis=0), ridge=rule.ridge)
+    vectors = dual_ridge(features, targets - targets.mean(axis=0), rule.ridge, relative=True)
     slot = {number: place for place, number in enumerate(taught)}
     rows: list[Array] = []
     concepts: list[ConceptDirection] = []
