@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whyhere.errors import MissingFileError
-from whyhere.geo import EARTH_RADIUS_KM, countries, country_codes, unit_vectors, wrap_lon
+from whyhere.geo import EARTH_RADIUS_KM, countries, country_codes, outlines, unit_vectors, wrap_lon
 
 Floats = NDArray[np.float64]
 
@@ -248,8 +248,9 @@ def codes_at(lat: Floats, lon: Floats) -> NDArray[np.str_]:
 @lru_cache(maxsize=4)
 def _codes_at(lat_bytes: bytes, lon_bytes: bytes) -> NDArray[np.str_]:
     lat, lon = np.frombuffer(lat_bytes, np.float64), np.frombuffer(lon_bytes, np.float64)
-    codes = np.full(len(lat), "", "<U2")
-    near = np.isfinite(_coast_km(lat, lon))  # spares the open sea the search for an outline
+    part = outlines().containing(lat, lon)
+    codes = np.where(part >= 0, outlines().codes[part], "").astype("<U2")
+    near = (part < 0) & np.isfinite(_coast_km(lat, lon))  # spares the open sea the search for a coast
     codes[near] = [code or "" for code in country_codes(lat[near], lon[near])]
     codes.flags.writeable = False
     return codes
