@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from msgspec import structs
 from rich.console import Console
 from rich.progress import track
 from safetensors.numpy import save_file
@@ -42,7 +42,7 @@ def main() -> None:
     workshop, photos = read_photos(arguments)
     protocol = read_protocol(arguments.protocol)
     if not protocol.folds:
-        protocol = replace(protocol, folds=STREET_FOLDS)
+        protocol = structs.replace(protocol, folds=STREET_FOLDS)
     same = near_duplicates(photos.features, cosine=protocol.duplicate_cosine)
     folds = assign_folds(protocol, photos.lat, photos.lon, kinds=photos.kinds, groups=same)
     arguments.out.mkdir(parents=True, exist_ok=True)

@@ -14,11 +14,12 @@ import csv
 import json
 import sys
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from msgspec import structs
 from numpy.typing import NDArray
 
 from whyhere.alignment import PhotoCodeAlignment, sparse_codes
@@ -149,7 +150,7 @@ def main() -> None:
     for name in arguments.protocol or ("new-places", "known-places", "street-level"):
         protocol = read_protocol(name)
         if name == "street-level":
-            protocol = replace(protocol, folds=STREET_FOLDS)
+            protocol = structs.replace(protocol, folds=STREET_FOLDS)
         measure(protocol, photos, workshop, near, arguments.out)
 
 

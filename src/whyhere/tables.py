@@ -393,14 +393,14 @@ def _query(values: Mapping[str, str], line: int, row: int, need_photos: bool) ->
     position = parse_position(values["lat"], values["lon"])
     if isinstance(position, str):
         return position
-    truth = {field: values.get(field) or None for field in ("country", "region", "city", "kind")}
+    country, region, city, kind = (values.get(field) or None for field in FIELDS[3:7])
     try:
         precision_km = float(values.get("precision_km") or 0.0)
     except ValueError:
         precision_km = math.nan
     if not 0.0 <= precision_km < math.inf:
         return f"precision_km {values['precision_km'][:40]!r} is not a distance in km"
-    return Query(photo, *position, line, **truth, precision_km=precision_km, row=row)
+    return Query(photo, *position, line, country, region, city, kind, precision_km, row)
 
 
 def _in_range(queries: list[Query], problems: list[Problem]) -> Iterator[Query]:

@@ -17,7 +17,6 @@ from whyhere.evaluation import (
     Query,
     SystemPrediction,
     accuracy_figures,
-    accuracy_table,
     compare,
     geoscore,
     leaked_queries,
@@ -117,19 +116,12 @@ def test_joint_bootstrap_is_the_plain_one(photos):
 def test_blocks_do_not_change_what_is_drawn(monkeypatch):
     values = np.random.default_rng(0).exponential(500, 50)
     whole = resample(50, [(values, np.ones(50))], [values], resamples=200)
-    table = accuracy_table(values)
+    plain = bootstrap_interval(values, lambda sets: sets.mean(axis=-1))
     for size in (1, 777):
         monkeypatch.setattr("whyhere.stats._BLOCK", size * 50)
         blocks = resample(50, [(values, np.ones(50))], [values], resamples=200)
         assert all(np.allclose(a, b, rtol=1e-12) for a, b in zip(whole, blocks, strict=True))
-        assert accuracy_table(values) == table
-
-
-def test_both_accuracy_tables_agree():
-    errors = np.random.default_rng(1).exponential(800, 90)
-    old, new = accuracy_table(errors), accuracy_figures(errors)
-    for name, figure in old.items():
-        assert new[name].to_dict() == pytest.approx(figure.to_dict())
+        assert bootstrap_interval(values, lambda sets: sets.mean(axis=-1)) == plain
 
 
 def test_intervals_cover_the_truth_about_as_often_as_they_say():

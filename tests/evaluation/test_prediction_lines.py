@@ -19,7 +19,7 @@ from whyhere.evaluation import (
     read_predictions,
     system_prediction,
 )
-from whyhere.evaluation._guesses import parse_prediction
+from whyhere.evaluation._predictions import parse_prediction
 from whyhere.geo import PlaceName
 from whyhere.prediction import Answer, Prediction
 from whyhere.report import stream

@@ -5,48 +5,72 @@ A benchmark is a table of photos with true positions (`read_benchmark`); predict
 `compare` tells two of them apart.
 """
 
-from whyhere.evaluation._accuracy import THRESHOLDS_KM, accuracy_table
-from whyhere.evaluation._apart import (
-    features_of_photos,
-    held_out_description,
+from whyhere.evaluation._benchmark import (
+    Benchmark,
+    exif_truth,
+    folder_benchmark,
     join_benchmarks,
-    photos_asked_about,
-    predict_apart,
+    leaked_queries,
+    photos_of,
+    read_benchmark,
+    read_gallery,
 )
-from whyhere.evaluation._benchmark import Benchmark, read_benchmark
 from whyhere.evaluation._calibration import Calibration, Reliability, RiskCoverage, reliability, risk_coverage
 from whyhere.evaluation._charts import bias_map, error_chart, reliability_chart, risk_coverage_chart
-from whyhere.evaluation._compare import Comparison, Difference, compare
-from whyhere.evaluation._duplicates import near_duplicates, perceptual_hash, photo_hashes
-from whyhere.evaluation._evaluation import Evaluation, Leakage, NameFigure, PhotoScore
-from whyhere.evaluation._folds import (
-    FOLDS_FILE,
-    asked_about,
-    assign_folds,
-    check_folds,
-    fold_name,
-    place_clusters,
-    read_folds,
-    write_folds,
+from whyhere.evaluation._evaluation import (
+    Comparison,
+    Difference,
+    Evaluation,
+    Leakage,
+    PhotoScore,
+    compare,
+    score,
 )
-from whyhere.evaluation._groups import Group
-from whyhere.evaluation._guesses import (
+from whyhere.evaluation._metrics import (
+    THRESHOLDS_KM,
+    Group,
+    KindFigures,
+    NameFigure,
+    accuracy_figures,
+    geoscore,
+)
+from whyhere.evaluation._predictions import (
     Guess,
+    Ledger,
     PredictionFile,
     SystemPrediction,
+    open_ledger,
     predictions_schema,
     read_predictions,
     system_prediction,
 )
-from whyhere.evaluation._held_out import HeldOut, read_held_out
-from whyhere.evaluation._kinds import KindFigures
-from whyhere.evaluation._leakage import leaked_queries, read_gallery
-from whyhere.evaluation._ledger import Ledger, open_ledger
-from whyhere.evaluation._markdown import to_markdown
-from whyhere.evaluation._protocol import Protocol, read_protocol, shipped_protocols
-from whyhere.evaluation._run import exif_truth, folder_benchmark, photos_of, predict, run_description
-from whyhere.evaluation._score import accuracy_figures, geoscore, score
-from whyhere.evaluation._write import to_json, write_evaluation
+from whyhere.evaluation._protocol import (
+    FOLDS_FILE,
+    Protocol,
+    asked_about,
+    assign_folds,
+    check_folds,
+    fold_name,
+    near_duplicates,
+    perceptual_hash,
+    photo_hashes,
+    place_clusters,
+    read_folds,
+    read_protocol,
+    shipped_protocols,
+    write_folds,
+)
+from whyhere.evaluation._report import to_json, to_markdown, write_evaluation
+from whyhere.evaluation._run import (
+    HeldOut,
+    features_of_photos,
+    held_out_description,
+    photos_asked_about,
+    predict,
+    predict_apart,
+    read_held_out,
+    run_description,
+)
 from whyhere.tables import Columns, Problem, Query, parse_columns
 
 __all__ = [
@@ -74,7 +98,6 @@ __all__ = [
     "RiskCoverage",
     "SystemPrediction",
     "accuracy_figures",
-    "accuracy_table",
     "asked_about",
     "assign_folds",
     "bias_map",

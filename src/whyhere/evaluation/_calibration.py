@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
-from whyhere.stats import Interval, interval, resample
+from whyhere._record import Record
+from whyhere.stats import Doubles, Interval, interval, resample
 
 BINS = 10
 COVERAGES = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1)
 
-Array = NDArray[np.float64]
 
-
-@dataclass(frozen=True, slots=True)
-class ReliabilityBin:
+class ReliabilityBin(Record, frozen=True):
     """Photos whose first answer had about the same probability.
 
     Attributes:
@@ -35,8 +30,7 @@ class ReliabilityBin:
     right: float
 
 
-@dataclass(frozen=True, slots=True)
-class Reliability:
+class Reliability(Record, frozen=True):
     """How far probabilities can be believed.
 
     Attributes:
@@ -58,8 +52,7 @@ class Reliability:
     bins: tuple[ReliabilityBin, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ConfidenceLevel:
+class ConfidenceLevel(Record, frozen=True):
     """Photos with the same stated confidence.
 
     Attributes:
@@ -75,8 +68,7 @@ class ConfidenceLevel:
     median_km: float
 
 
-@dataclass(frozen=True, slots=True)
-class RiskCoverage:
+class RiskCoverage(Record, frozen=True):
     """What is gained by answering only the surest photos.
 
     Attributes:
@@ -95,8 +87,7 @@ class RiskCoverage:
     area: float
 
 
-@dataclass(frozen=True, slots=True)
-class Abstention:
+class Abstention(Record, frozen=True):
     """What the system's own rule for abstaining does.
 
     Attributes:
@@ -112,8 +103,7 @@ class Abstention:
     right_abstained: float
 
 
-@dataclass(frozen=True, slots=True)
-class Calibration:
+class Calibration(Record, frozen=True):
     """Everything about how sure a system is; each part is None where the system does not say.
 
     Attributes:
@@ -132,18 +122,8 @@ class Calibration:
     risk_coverage: RiskCoverage | None
     abstention: Abstention | None
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields as plain dictionaries."""
-        value = asdict(self)
-        if self.reliability:
-            value["reliability"] |= {
-                name: getattr(self.reliability, name).to_dict()
-                for name in ("probability", "right", "ece", "brier")
-            }
-        return value
 
-
-def reliability(probability: Array, right: NDArray[np.bool_], *, seed: int = 0) -> Reliability:
+def reliability(probability: Doubles, right: NDArray[np.bool_], *, seed: int = 0) -> Reliability:
     """Measure how far probabilities can be believed.
 
     Args:
@@ -152,20 +132,9 @@ def reliability(probability: Array, right: NDArray[np.bool_], *, seed: int = 0) 
         seed: Seed of the bootstrap.
     """
     bin_of = np.minimum((probability * BINS).astype(np.int64), BINS - 1)
-    used = np.unique(bin_of)
-    bins = tuple(
-        ReliabilityBin(
-            float(b / BINS),
-            float((b + 1) / BINS),
-            int(members.sum()),
-            float(probability[members].mean()),
-            float(right[members].mean()),
-        )
-        for b in used.tolist()
-        for members in (bin_of == b,)
-    )
+    members = {int(b): bin_of == b for b in np.unique(bin_of)}
     photos, ones, hits = len(probability), np.ones(len(probability)), right.astype(np.float64)
-    gaps = [((hits - probability) * (bin_of == b), ones) for b in used.tolist()]
+    gaps = [((hits - probability) * rows, ones) for rows in members.values()]
     squared = (probability - hits) ** 2
     # The signed sum of one bin over all photos is its weight times its gap; the error is the sum of sizes.
     draws, _ = resample(photos, [(probability, ones), (hits, ones), (squared, ones), *gaps], seed=seed)
@@ -176,11 +145,16 @@ def reliability(probability: Array, right: NDArray[np.bool_], *, seed: int = 0) 
         interval(float(hits.mean()), draws[:, 1]),
         interval(error, np.abs(draws[:, 3:]).sum(axis=1)),
         interval(float(squared.mean()), draws[:, 2]),
-        bins,
+        tuple(
+            ReliabilityBin(
+                b / BINS, (b + 1) / BINS, int(rows.sum()), _mean(probability[rows]), _mean(right[rows])
+            )
+            for b, rows in members.items()
+        ),
     )
 
 
-def risk_coverage(sureness: Array, right: NDArray[np.bool_], *, order: str) -> RiskCoverage:
+def risk_coverage(sureness: Doubles, right: NDArray[np.bool_], *, order: str) -> RiskCoverage:
     """Measure what answering only the surest photos gains.
 
     Args:
@@ -204,11 +178,11 @@ def risk_coverage(sureness: Array, right: NDArray[np.bool_], *, order: str) -> R
 
 def calibrate(
     *,
-    probability: Array,
-    confidence: Array,
+    probability: Doubles,
+    confidence: Doubles,
     right: NDArray[np.bool_],
-    error_km: Array,
-    abstained: Array,
+    error_km: Doubles,
+    abstained: Doubles,
     radius_km: float,
     stated_radius: int,
     seed: int = 0,
@@ -225,44 +199,30 @@ def calibrate(
         stated_radius: Photos whose answer states one.
         seed: Seed of the bootstrap.
     """
-    with_probability, with_confidence = ~np.isnan(probability), ~np.isnan(confidence)
+    sure, confident, says = ~np.isnan(probability), ~np.isnan(confidence), ~np.isnan(abstained)
     curve = None
-    for order, values, there in (
-        ("probability", probability, with_probability),
-        ("confidence", confidence, with_confidence),
-    ):
-        if curve is None and there.any():
-            curve = risk_coverage(values[there], right[there], order=order)
-    levels = tuple(
-        ConfidenceLevel(
-            level,
-            int((confidence == level).sum()),
-            float(right[confidence == level].mean()),
-            float(np.median(error_km[confidence == level])),
-        )
-        for level in sorted(set(confidence[with_confidence].tolist()), reverse=True)
-    )
-    says = ~np.isnan(abstained)
-    abstention = None
-    if says.any():
-        silent = abstained == 1.0
-        abstention = Abstention(
-            int(says.sum()),
-            int(silent.sum()),
-            _share(right[says & ~silent]),
-            _share(right[silent]),
-        )
+    if sure.any():
+        curve = risk_coverage(probability[sure], right[sure], order="probability")
+    elif confident.any():
+        curve = risk_coverage(confidence[confident], right[confident], order="confidence")
+    levels = {
+        level: confidence == level for level in sorted(set(confidence[confident].tolist()), reverse=True)
+    }
+    silent = abstained == 1.0
     return Calibration(
         radius_km,
         stated_radius,
-        reliability(probability[with_probability], right[with_probability], seed=seed)
-        if with_probability.any()
-        else None,
-        levels,
+        reliability(probability[sure], right[sure], seed=seed) if sure.any() else None,
+        tuple(
+            ConfidenceLevel(level, int(rows.sum()), _mean(right[rows]), float(np.median(error_km[rows])))
+            for level, rows in levels.items()
+        ),
         curve,
-        abstention,
+        Abstention(int(says.sum()), int(silent.sum()), _mean(right[says & ~silent]), _mean(right[silent]))
+        if says.any()
+        else None,
     )
 
 
-def _share(right: NDArray[np.bool_]) -> float:
-    return float(right.mean()) if len(right) else float("nan")
+def _mean(values: NDArray[np.float64] | NDArray[np.bool_]) -> float:
+    return float(values.mean()) if len(values) else float("nan")

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from whyhere.evaluation._accuracy import THRESHOLDS_KM
 from whyhere.evaluation._evaluation import Evaluation
+from whyhere.evaluation._metrics import THRESHOLDS_KM
 from whyhere.geo import cell_centre, cells_of
 from whyhere.images import display_name
 from whyhere.report import (

@@ -1,25 +1,29 @@
-"""An evaluation as Markdown, for people and for pull requests."""
+"""What an evaluation found, as Markdown for people and pull requests, as JSON, and as a folder of files."""
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from whyhere.evaluation._accuracy import THRESHOLDS_KM
+from whyhere._io import write_atomically
+from whyhere._text import csv_rows
+from whyhere.errors import UsageError
 from whyhere.evaluation._calibration import Calibration
-from whyhere.evaluation._compare import Comparison
-from whyhere.evaluation._evaluation import Evaluation
-from whyhere.evaluation._groups import Group
+from whyhere.evaluation._charts import bias_map, error_chart, reliability_chart, risk_coverage_chart
+from whyhere.evaluation._evaluation import Comparison, Evaluation, PhotoScore
+from whyhere.evaluation._metrics import DISTANCES, THRESHOLDS_KM, Group
 from whyhere.images import display_name
 from whyhere.stats import Interval
 
 COUNTRY_ROWS = 30
 LINES_SHOWN = 12
 
-_DISTANCES = [f"{threshold:g} km" for threshold in THRESHOLDS_KM]
+_WITHIN = [f"% within {name}" for name in DISTANCES]
 
 
 def to_markdown(
@@ -66,7 +70,7 @@ def _head(evaluation: Evaluation) -> Iterator[str]:
     if imprecise:
         counted = ", ".join(
             f"{sum(score.precision_km < threshold for score in evaluation.scores):,} within {name}"
-            for threshold, name in zip(THRESHOLDS_KM, _DISTANCES, strict=True)
+            for threshold, name in zip(THRESHOLDS_KM, DISTANCES, strict=True)
         )
         yield f"- A photo counts at distances that its position is known better than: {counted}."
     yield "- Distances are great-circle distances on a sphere of radius 6371.0088 km."
@@ -78,8 +82,8 @@ def _head(evaluation: Evaluation) -> Iterator[str]:
 
 def _accuracy(evaluation: Evaluation, against: Evaluation | None) -> Iterator[str]:
     yield "## Accuracy\n"
-    columns = [*_DISTANCES, "median km", "mean km", "GeoScore"]
-    yield from _header(["answer", *(f"% within {name}" for name in _DISTANCES), *columns[5:]])
+    columns = [*DISTANCES, "median km", "mean km", "GeoScore"]
+    yield from _header(["answer", *_WITHIN, *columns[5:]])
     for system in (evaluation, against):
         if system is None:
             continue
@@ -88,7 +92,7 @@ def _accuracy(evaluation: Evaluation, against: Evaluation | None) -> Iterator[st
         best = system.best_of_five
         if best:
             yield _row(
-                [f"{name}, best of five", *(_figure(best[column]) for column in _DISTANCES), "", "", ""]
+                [f"{name}, best of five", *(_figure(best[column]) for column in DISTANCES), "", "", ""]
             )
     yield ""
 
@@ -109,14 +113,12 @@ def _kinds(evaluation: Evaluation, against: Evaluation | None) -> Iterator[str]:
     if not evaluation.kinds:
         return
     yield "## By kind of photo\n"
-    yield from _header(
-        ["kind", "photos", "answer", *(f"% within {name}" for name in _DISTANCES), "median km", "GeoScore"]
-    )
+    yield from _header(["kind", "photos", "answer", *_WITHIN, "median km", "GeoScore"])
     others = {kind.name: kind for kind in against.kinds} if against else {}
     for kind in evaluation.kinds:
         for system, figures in ((evaluation, kind), (against, others.get(kind.name))):
             if system and figures:
-                columns = [*_DISTANCES, "median km", "GeoScore"]
+                columns = [*DISTANCES, "median km", "GeoScore"]
                 cells = [_figure(figures.accuracy[column]) for column in columns]
                 yield _row([_text(kind.name), f"{figures.photos:,}", _text(system.system), *cells])
     yield ""
@@ -125,9 +127,9 @@ def _kinds(evaluation: Evaluation, against: Evaluation | None) -> Iterator[str]:
 def _compared_kinds(comparison: Comparison) -> Iterator[str]:
     if not comparison.kinds:
         return
-    columns = [*_DISTANCES, "median km"]
+    columns = [*DISTANCES, "median km"]
     yield "By kind of photo, first less second:\n"
-    yield from _header(["kind", "photos", *(f"% within {name}" for name in _DISTANCES), "median km"])
+    yield from _header(["kind", "photos", *_WITHIN, "median km"])
     for name, one in comparison.kinds.items():
         cells = [_figure(one.figures[c].difference) if c in one.figures else "-" for c in columns]
         yield _row([_text(name), f"{one.photos:,}", *cells])
@@ -146,7 +148,7 @@ def _comparison(comparison: Comparison) -> Iterator[str]:
     )
     yield from _header(["figure", first, second, "difference", "clear"])
     for name, figure in comparison.figures.items():
-        title = f"% within {name}" if name in _DISTANCES else "% country right" if name == "country" else name
+        title = f"% within {name}" if name in DISTANCES else "% country right" if name == "country" else name
         if name == "mean km":
             title = f"mean km ({comparison.answered_by_both:,} photos)"
         clear = "yes" if figure.resolved else "no"
@@ -213,7 +215,7 @@ def _leakage(evaluation: Evaluation) -> Iterator[str]:
     )
     if found.leaked and found.without:
         yield "Without them:\n"
-        yield from _header([*(f"% within {name}" for name in _DISTANCES), "median km", "mean km", "GeoScore"])
+        yield from _header([*_WITHIN, "median km", "mean km", "GeoScore"])
         yield _row([_figure(figure) for figure in found.without.values()])
     yield ""
 
@@ -225,7 +227,7 @@ def _groups(title: str, kind: str, groups: Sequence[Group], limit: int) -> Itera
             kind,
             "photos",
             "answered here",
-            *(f"% within {name}" for name in _DISTANCES),
+            *_WITHIN,
             "median km",
             "GeoScore",
             "% country",
@@ -287,3 +289,75 @@ def _number(value: float, digits: int | None = None) -> str:
 def _text(text: str) -> str:
     """Make a name safe to stand in a line of Markdown."""
     return re.sub(r"([|<>`*_\[\]])", r"\\\1", display_name(text))
+
+
+def to_json(
+    evaluation: Evaluation, *, against: Evaluation | None = None, comparison: Comparison | None = None
+) -> str:
+    """Write an evaluation as JSON.
+
+    Args:
+        evaluation: What was found; the object itself.
+        against: A second system, under "against".
+        comparison: The two compared, under "comparison".
+
+    Returns:
+        Indented text that ends with a newline.
+    """
+    value: dict[str, Any] = evaluation.to_dict()
+    if against:
+        value["against"] = against.to_dict()
+    if comparison:
+        value["comparison"] = comparison.to_dict()
+    return json.dumps(value, indent=2, ensure_ascii=True, allow_nan=False) + "\n"
+
+
+def write_evaluation(
+    evaluation: Evaluation,
+    folder: Path,
+    *,
+    against: Evaluation | None = None,
+    comparison: Comparison | None = None,
+) -> tuple[Path, ...]:
+    """Write evaluation.json, evaluation.md, photos.csv, map.svg and the charts.
+
+    Args:
+        evaluation: What was found.
+        folder: Where to; made where absent. Files of an earlier evaluation are replaced.
+        against: A second system on the same benchmark.
+        comparison: The two compared.
+
+    Returns:
+        The files.
+
+    Raises:
+        UsageError: The folder cannot be written.
+    """
+    texts = {
+        "evaluation.json": to_json(evaluation, against=against, comparison=comparison),
+        "evaluation.md": to_markdown(evaluation, against=against, comparison=comparison),
+        "photos.csv": _photos_csv(evaluation),
+        "map.svg": bias_map(evaluation),
+        "errors.svg": error_chart(evaluation),
+        "reliability.svg": reliability_chart(evaluation),
+        "risk_coverage.svg": risk_coverage_chart(evaluation),
+    }
+    written = []
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in texts.items():
+            if text is None:  # of an earlier evaluation, perhaps, but not of this one
+                (folder / name).unlink(missing_ok=True)
+            else:
+                write_atomically(folder / name, text)
+                written.append(folder / name)
+    except OSError as error:
+        raise UsageError(f"--out {folder}: cannot write there: {error.strerror or error}") from error
+    return tuple(written)
+
+
+def _photos_csv(evaluation: Evaluation) -> str:
+    """Return one row a photo; what is unknown or infinite is empty."""
+    names = PhotoScore.__struct_fields__
+    rows = (score.to_dict() for score in evaluation.scores)
+    return csv_rows([names, *(row.values() for row in rows)])
