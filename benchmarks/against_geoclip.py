@@ -56,7 +56,7 @@ prepare_heads(resolve("geoclip-l14"))
 MAKE_RELEASE = """
 import json, shutil, sys, time; from pathlib import Path
 import numpy as np
-from whyhere._assembly import prepare_gallery
+from whyhere._parts import prepare_gallery
 from whyhere.releases import asset_path, resolve
 folder, count, jitter = Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
 known, rng = np.load(asset_path("geoclip") / "gallery.npy"), np.random.default_rng(count)

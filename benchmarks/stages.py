@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 import _bench
-from whyhere._assembly import Parts, assemble
+from whyhere._parts import Parts, assemble
 from whyhere.encoders._onnx_vit import VIT_B_16, VIT_L_14
 from whyhere.geo import place_names
 from whyhere.images import open_photo, preprocess

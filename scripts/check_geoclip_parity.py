@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from whyhere._assembly import Parts, assemble
+from whyhere._parts import Parts, assemble
 from whyhere.evaluation import THRESHOLDS_KM, photos_of, read_benchmark
 from whyhere.geo import great_circle_km
 from whyhere.images import PreprocessSpec, find_photos, open_photo, preprocess

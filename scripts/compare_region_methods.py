@@ -14,16 +14,16 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from evaluate_regions import CHOSEN_ON, mean_interval, shown_concept
-from whyhere._assembly import assemble
+from whyhere._parts import assemble
 from whyhere.encoders import _onnx_format as fmt
 from whyhere.encoders._tracing import PatchShares, TracingTower, _Weights
-from whyhere.explain._deletion import concept_score, deletion_insertion
-from whyhere.explain._regions import RegionMap, region_maps, view_image, view_pixels
+from whyhere.explain import RegionMap, concept_score, deletion_insertion, region_maps, view_image, view_pixels
 from whyhere.images import PreprocessSpec, open_photo
 from whyhere.locator import Locator
 from whyhere.releases import asset_path, resolve
@@ -67,7 +67,7 @@ def main() -> None:
         surgery = region_maps(hidden, parts.alignment, parts.alignment.concept_ids)
         common = np.mean([one.heat for one in surgery], axis=0)
         plain = maps["final tokens"]
-        maps["final tokens less the mean concept"] = replace(plain, heat=plain.heat - common)
+        maps["final tokens less the mean concept"] = msgspec.structs.replace(plain, heat=plain.heat - common)
         if not arguments.without_occlusion:
             maps["occlusion, 64 looks"] = occlusion(towers[1], view, spec, score, concept)
         for name, region in maps.items():

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from whyhere._assembly import prepare_gallery
+from whyhere._parts import prepare_gallery
 from whyhere.alignment import Alignment, LinearAlignment, PhotoCodeAlignment, load_alignment
 from whyhere.concepts import read_labels
 from whyhere.gallery import Gallery

@@ -19,11 +19,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from whyhere._assembly import assemble
+from whyhere._parts import assemble
 from whyhere.alignment import ImageCode
-from whyhere.encoders._tracing import TracingTower
-from whyhere.explain._deletion import concept_score, deletion_insertion
-from whyhere.explain._regions import photo_regions
+from whyhere.encoders import TracingTower
+from whyhere.explain import concept_score, deletion_insertion, photo_regions
 from whyhere.images import open_photo
 from whyhere.locator import Locator
 from whyhere.prediction import Prediction

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from whyhere._assembly import prepare_gallery
+from whyhere._parts import prepare_gallery
 from whyhere.alignment import load_alignment
 from whyhere.concepts import load_bank, open_vocabulary
 from whyhere.references import agreement, cell_table, references

@@ -19,7 +19,7 @@ from PIL import Image
 
 from clip_folder import VISION, write_clip_folder, write_geoclip_release
 from whyhere import releases
-from whyhere._assembly import Parts, assemble
+from whyhere._parts import Parts, assemble
 from whyhere.images import open_photo, preprocess
 from whyhere.ranking import gallery_softmax
 from whyhere.releases._convert import geoclip as convert_geoclip

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from whyhere import Locator, PhotoError, UsageError
-from whyhere._assembly import Parts
+from whyhere._parts import Parts
 from whyhere.alignment import LinearAlignment
 from whyhere.concepts import ConceptLabel
 from whyhere.encoders import TowerOutput
@@ -137,6 +137,7 @@ def test_a_bad_photo_does_not_stop_the_others(locator):
     assert len(errors) == 1
     with pytest.raises(PhotoError):
         list(locator.locate_many(photos))
+    assert [isinstance(one, PhotoError) for one in locator.locate_each(photos)] == [False, True, False]
 
 
 def test_json_follows_the_schema_and_survives_a_round_trip(locator):

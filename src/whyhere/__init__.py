@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from whyhere.prediction import (
         Answer,
         Assumptions,
-        ConceptContribution,
         CountryShare,
         Explanation,
         HintWords,
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
         SurfaceCell,
         UnitShare,
     )
+    from whyhere.reasons import ConceptContribution
 
 logging.getLogger("whyhere").addHandler(logging.NullHandler())  # silent unless the application wants it
 
@@ -42,7 +42,7 @@ _HOMES = {
     "Answer": "prediction",
     "Assumptions": "prediction",
     "Atlas": "atlas",
-    "ConceptContribution": "prediction",
+    "ConceptContribution": "reasons",
     "CountryShare": "prediction",
     "Explanation": "prediction",
     "HintWords": "prediction",

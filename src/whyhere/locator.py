@@ -1,23 +1,27 @@
-"""The one object that joins all stages: photo in, prediction or explanation out."""
+"""The one object that joins all stages: photo in, prediction or explanation out.
+
+open -> embed -> code -> decompose(places) -> rank -> Prediction
+"""
 
 from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from whyhere import _explaining
-from whyhere._answering import Answerer, Query, Shot
-from whyhere._assembly import Parts, assemble
 from whyhere._hints import Hint, read_hint
+from whyhere._parts import Parts, assemble
+from whyhere._predict import Scope, Shown, explain, predict, probabilities_of, scope_of
 from whyhere.alignment import ImageCode
-from whyhere.errors import PhotoError, UsageError
-from whyhere.explain import Explanation
-from whyhere.geo import Region
+from whyhere.errors import MissingFileError, PhotoError, UsageError
+from whyhere.explain import Where, parse_where, plan, region_pictures
+from whyhere.geo import LatLon, Region
 from whyhere.images import (
     DECODE_MEMORY_MB,
     DECODE_SECONDS,
@@ -27,13 +31,17 @@ from whyhere.images import (
     open_photo,
     prepared_ahead,
     preprocess,
+    thumbnail,
 )
-from whyhere.prediction import Prediction
+from whyhere.prediction import Explanation, Prediction
 from whyhere.ranking import CellIndex
-from whyhere.releases import Release, resolve
+from whyhere.releases import Release, asset_path, resolve
 
 if TYPE_CHECKING:
-    from whyhere.encoders._tracing import TracingTower
+    from whyhere.encoders import TracingTower
+
+AnyPlace = Where | Region | LatLon | tuple[float, float] | str | int
+"""Whatever `parse_where` understands."""
 
 _log = logging.getLogger(__name__)
 
@@ -54,7 +62,6 @@ class Locator:
     def __init__(self, parts: Parts) -> None:
         self.card = parts.card
         self._parts = parts
-        self._answerer = Answerer(parts)
         self._source: Release | None = None
         self._threads: int | None = None
         self._seconds: float = DECODE_SECONDS
@@ -109,7 +116,7 @@ class Locator:
     @property
     def cells(self) -> CellIndex:
         """The H3 cells that probability is spread over."""
-        return self._answerer.cells
+        return self._parts.cells
 
     def locate(
         self,
@@ -143,10 +150,10 @@ class Locator:
             UsageError: An argument makes no sense, no place of the gallery lies in the region, or no word of
                 the hint is known.
         """
-        query = self._answerer.query(
-            top=top, radius_km=radius_km, region=region, hint=hint, with_thumbnail=with_thumbnail
-        )
-        return self._locate(self._open(photo, name=name), query)
+        scope = scope_of(self._parts, top=top, radius_km=radius_km, region=region, hint=hint)
+        opened = self._open(photo, name=name)
+        code = self._parts.alignment.encode_image(self._embed(opened))
+        return predict(self._parts, code, scope, _shown(opened, with_thumbnail)).prediction
 
     def locate_many(
         self,
@@ -159,49 +166,73 @@ class Locator:
         with_thumbnail: bool = False,
         on_error: Callable[[PhotoError], None] | None = None,
     ) -> Iterator[Prediction]:
-        """Locate many photos; the next ones are decoded while the current ones are looked at.
+        """Yield predictions of many photos in their order; the next are decoded while one is looked at.
 
-        Args:
-            photos: As for `locate`; read lazily.
-            top: As for `locate`.
-            radius_km: As for `locate`.
-            region: As for `locate`.
-            hint: As for `locate`; the same for all photos.
-            with_thumbnail: As for `locate`.
-            on_error: Called with each photo that cannot be read, which is then left out; without it the
-                first such photo raises its error.
-
-        Returns:
-            An iterator of predictions, in the order of the photos.
+        The photos are read lazily. `on_error` is called with each that cannot be read, which is then left
+        out; without it the first such photo raises its error. The other arguments are those of `locate`.
 
         Raises:
             UsageError: At once, as for `locate`.
         """
+        found = self.locate_each(
+            photos, top=top, radius_km=radius_km, region=region, hint=hint, with_thumbnail=with_thumbnail
+        )
+        return self._without_errors(found, on_error)
+
+    def locate_each(
+        self,
+        photos: Iterable[PhotoSource],
+        *,
+        top: int = 5,
+        radius_km: float | None = None,
+        region: Region | str | None = None,
+        hint: str | None = None,
+        with_thumbnail: bool = False,
+    ) -> Generator[Prediction | PhotoError, None, None]:
+        """Locate as `locate_many` does, with an error in the place of each photo that cannot be read.
+
+        So the n-th of what is yielded is about the n-th photo.
+        """
         if isinstance(photos, (str, bytes, os.PathLike)):
             raise UsageError("locate_many takes several photos; use locate for one, or put it into a list")
-        query = self._answerer.query(
-            top=top, radius_km=radius_km, region=region, hint=hint, with_thumbnail=with_thumbnail
-        )
-        return self._locate_many(photos, query, on_error)
+        scope = scope_of(self._parts, top=top, radius_km=radius_km, region=region, hint=hint)
+        return self._locate_each(photos, scope, with_thumbnail)
 
-    def _locate_many(
-        self, photos: Iterable[PhotoSource], query: Query, on_error: Callable[[PhotoError], None] | None
-    ) -> Iterator[Prediction]:
-        def prepare(source: PhotoSource, room: Room) -> tuple[Shot, NDArray[np.float32]]:
+    def _locate_each(
+        self, photos: Iterable[PhotoSource], scope: Scope, with_thumbnail: bool
+    ) -> Generator[Prediction | PhotoError, None, None]:
+        def prepare(source: PhotoSource, room: Room) -> tuple[Shown, NDArray[np.float32]]:
             photo = self._open(source, room=room)
             _log.debug("read %s, %s by %s pixels", photo.name, *photo.image.size)
-            return Shot.of(photo, query), preprocess(photo.image, self._parts.preprocessing)
+            return _shown(photo, with_thumbnail), preprocess(photo.image, self._parts.preprocessing)
 
-        for shot, pixels in prepared_ahead(photos, prepare, on_error=on_error):
+        for prepared in prepared_ahead(photos, prepare):
+            if isinstance(prepared, PhotoError):
+                yield prepared
+                continue
+            shown, pixels = prepared
             code = self._parts.alignment.encode_image(self._parts.embedder.embed_pixels(pixels))
-            yield self._answerer.answer(code, query, shot).prediction
+            yield predict(self._parts, code, scope, shown).prediction
+
+    @staticmethod
+    def _without_errors(
+        found: Generator[Prediction | PhotoError, None, None], on_error: Callable[[PhotoError], None] | None
+    ) -> Iterator[Prediction]:
+        with closing(found):
+            for one in found:
+                if isinstance(one, Prediction):
+                    yield one
+                elif on_error is None:
+                    raise one
+                else:
+                    on_error(one)
 
     def explain(
         self,
         photo: PhotoSource | ImageCode,
         *,
-        at: _explaining.AnyPlace | None = None,
-        versus: _explaining.AnyPlace | None = None,
+        at: AnyPlace | None = None,
+        versus: AnyPlace | None = None,
         without: Sequence[str] = (),
         only: Sequence[str] = (),
         set_: Mapping[str, float] | None = None,
@@ -228,14 +259,14 @@ class Locator:
             set_: Strength to give to concepts: 0 is no matter, 1 as strong as the photo's strongest concept,
                 below 0 less of it than usual.
             remainder: Whether the unnamed remainder stays in the score of the changed photo.
-            top: As for `locate`.
-            radius_km: As for `locate`.
-            region: As for `locate`; only places in it can be explained.
-            hint: As for `locate`.
+            top: As for `locate`, as `radius_km`, `hint`, `with_thumbnail` and `name`.
+            radius_km: Merging radius.
+            region: Only places in it are answered, and can be explained.
+            hint: What you know about the photo.
             regions: For how many of the concepts that speak most for the place to draw which parts of the
                 photo raise them.
-            with_thumbnail: As for `locate`.
-            name: As for `locate`.
+            with_thumbnail: Keep a small JPEG.
+            name: What to call the photo.
 
         Returns:
             The explanation. Its parts add up to the score to 1e-5; it shows what carried the score, which
@@ -246,29 +277,38 @@ class Locator:
             MissingFileError: Regions are wanted and the image tower of the release cannot be traced.
             UsageError: An argument makes no sense, or a change leaves nothing to answer from.
         """
-        query = self._answerer.query(
-            top=top, radius_km=radius_km, region=region, hint=hint, with_thumbnail=with_thumbnail
-        )
-        question = _explaining.question(
-            self._answerer,
-            at=at,
-            versus=versus,
-            without=without,
-            only=only,
-            set_=set_,
-            remainder=remainder,
-        )
+        scope = scope_of(self._parts, top=top, radius_km=radius_km, region=region, hint=hint)
+        changes = plan(self._parts.labels, without=without, only=only, set_=set_, remainder=remainder)
+        here = None if at is None else parse_where(at)
+        there = None if versus is None else parse_where(versus)
         if isinstance(photo, ImageCode):
             if regions:
                 raise UsageError("regions are parts of a photo; give the photo instead of its code")
-            return _explaining.explain(self._answerer, photo, query, question, Shot(name or "photo"))
+            shown = Shown(name or "photo")
+            return explain(self._parts, photo, scope, shown, at=here, versus=there, plan=changes)
         tower = self.tracing_tower() if regions else None
         opened = self._open(photo, name=name)
-        shot = Shot.of(opened, query)
-        found = _explaining.explain(self._answerer, self._encode(opened), query, question, shot)
-        if tower is None:
+        code = self._parts.alignment.encode_image(self._embed(opened))
+        shown = _shown(opened, with_thumbnail)
+        found = explain(self._parts, code, scope, shown, at=here, versus=there, plan=changes)
+        # What the photo shows little of has no region, even where that speaks for the place.
+        known = frozenset(self._parts.alignment.concept_ids)  # a landmark is the whole photo
+        speaking = [
+            (part.id, part.name)
+            for part in found.here.concepts
+            if part.contribution > 0 and part.strength > 0 and part.id in known
+        ]
+        if tower is None or not speaking:
             return found
-        return _explaining.with_regions(found, opened, self._parts, tower, count=regions)
+        pictures = region_pictures(
+            tower,
+            opened.image,
+            self._parts.alignment,
+            speaking[:regions],
+            spec=self._parts.preprocessing,
+            unit=self._parts.view_average != "logits",
+        )
+        return msgspec.structs.replace(found, regions=pictures)
 
     def tracing_tower(self) -> TracingTower:
         """Return the image tower, opened a second time so that regions can be read; opened once.
@@ -277,7 +317,16 @@ class Locator:
             MissingFileError: The image tower of this release cannot be traced.
         """
         if self._tracing is None:
-            self._tracing = _explaining.open_tracing(self._source, threads=self._threads)
+            from whyhere.encoders import TracingTower
+
+            asset = self._source.config.image_tower.asset if self._source is not None else ""
+            if not asset:
+                raise MissingFileError(
+                    "regions of a photo can be shown only by releases whose image tower whyhere has fetched "
+                    "itself, such as base"
+                )
+            path = asset_path(asset) / "image_tower.onnx"
+            self._tracing = TracingTower(path, threads=self._threads)
         return self._tracing
 
     def features(self, photo: PhotoSource, *, name: str | None = None) -> NDArray[np.float32]:
@@ -285,11 +334,11 @@ class Locator:
 
         A release that averages scores over views has the embeddings of all views, shape (v, p).
         """
-        return self._parts.embedder.embed(self._open(photo, name=name).image)
+        return self._embed(self._open(photo, name=name))
 
     def encode(self, photo: PhotoSource, *, name: str | None = None) -> ImageCode:
         """Return the code of a photo, from which it can be answered and explained many times."""
-        return self._encode(self._open(photo, name=name))
+        return self._parts.alignment.encode_image(self.features(photo, name=name))
 
     def answer_code(
         self,
@@ -302,16 +351,16 @@ class Locator:
         name: str = "photo",
     ) -> Prediction:
         """Answer the code of a photo; the arguments are those of `locate`."""
-        query = self._answerer.query(top=top, radius_km=radius_km, region=region, hint=hint)
-        return self._answerer.answer(code, query, Shot(name)).prediction
+        scope = scope_of(self._parts, top=top, radius_km=radius_km, region=region, hint=hint)
+        return predict(self._parts, code, scope, Shown(name)).prediction
 
     def probabilities(
         self, code: ImageCode, *, region: Region | str | None = None, hint: str | None = None
     ) -> NDArray[np.float64]:
         """Return the probability of every cell of `cells` for the code of a photo, shape (m,)."""
-        query = self._answerer.query(region=region, hint=hint)
-        scores = self._answerer.scores(code)
-        return self._answerer.probabilities(scores, allowed=query.allowed, log_prior=query.log_prior)
+        scope = scope_of(self._parts, region=region, hint=hint)
+        scores = self._parts.alignment.scores(code, self._parts.gallery.embeddings)
+        return probabilities_of(self._parts, scores, scope.allowed, scope.log_prior)
 
     def hint_words(self, hint: str) -> Hint:
         """Say what of a hint is known and counts, places and words, and which words do not.
@@ -326,9 +375,10 @@ class Locator:
             photo, name=name, room=room, decode_seconds=self._seconds, decode_memory_mb=self._memory_mb
         )
 
-    def _locate(self, photo: Photo, query: Query) -> Prediction:
+    def _embed(self, photo: Photo) -> NDArray[np.float32]:
         _log.debug("looking at %s, %s by %s pixels", photo.name, *photo.image.size)
-        return self._answerer.answer(self._encode(photo), query, Shot.of(photo, query)).prediction
+        return self._parts.embedder.embed(photo.image)
 
-    def _encode(self, photo: Photo) -> ImageCode:
-        return self._parts.alignment.encode_image(self._parts.embedder.embed(photo.image))
+
+def _shown(photo: Photo, with_thumbnail: bool) -> Shown:
+    return Shown(photo.name, photo.exif_gps, thumbnail(photo.image) if with_thumbnail else None)

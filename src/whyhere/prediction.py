@@ -7,140 +7,25 @@ for, or compared with another. The JSON Schemas of `Prediction.to_dict` and `Exp
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from whyhere._record import Record, plain
 from whyhere.geo import AreaName, LatLon, PlaceName, area_name
-from whyhere.reasons import Reasons, reasons_of
+from whyhere.reasons import UNCONFIRMED as UNCONFIRMED
+from whyhere.reasons import ConceptContrast, Group, Reasons, grouped, reasons_of
+from whyhere.reasons import ConceptContribution as ConceptContribution
+from whyhere.reasons import shown_as as shown_as
+from whyhere.reasons import unconfirmed as unconfirmed
 
 if TYPE_CHECKING:
     import os
 
     from whyhere.picture import Picture
 
-UNCONFIRMED = "* no open map confirms what this concept does in the model; see the model card."
-"""What is said wherever a concept has a star; see `shown_as`."""
-
-
-def shown_as(name: str, strength: float, evidence: str = "") -> str:
-    """Return "palm tree", or "less palm tree" where a photo shows less of it than usual.
-
-    A star marks a concept that was put to the test and not confirmed, or could not be tested.
-    """
-    star = "*" if unconfirmed(evidence) else ""
-    return f"less {name}{star}" if strength < 0 else f"{name}{star}"
-
 
 def _cut(text: str) -> str:
     return text if len(text) <= 60 else f"{text[:57].rstrip()}..."
-
-
-def unconfirmed(evidence: str) -> bool:
-    """Tell whether open maps were asked about a concept and did not confirm it, or there is none."""
-    return evidence not in ("", "confirmed")
-
-
-class ConceptContribution(Record, frozen=True):
-    """The share of one concept in one score.
-
-    Attributes:
-        id: Concept id in the bank of the release.
-        name: Concept name for people.
-        group: Group of concepts it belongs to, such as "landform".
-        contribution: Signed summand of the score: positive speaks for the place, negative against.
-        strength: How much of the photo's answer rests on the concept, as a part of what its strongest concept
-            carries: 1 for that one, 0 for a concept that is not used, below 0 where the photo shows less of
-            the concept than usual.
-        evidence: Whether open maps confirm what the concept does: "confirmed", "undecided", "contradicted",
-            "untested" where there is no map of it, or "" where the release was not put to the test.
-        meaning: Where the release has the concept by its own map, "mostly Norway and Alaska"; of a landmark
-            which photo of it looks alike, how far off, and by whom; "" where nobody asked.
-    """
-
-    json_fields: ClassVar[tuple[str, ...]] = ("id", "name", "group", "contribution", "strength", "evidence")
-
-    id: str
-    name: str
-    group: str
-    contribution: float
-    strength: float = 1.0
-    evidence: str = ""
-    meaning: str = ""
-
-    @property
-    def shown_as(self) -> str:
-        """What to call its part: less of something that is rare in a place speaks for the place too."""
-        return shown_as(self.name, self.strength, self.evidence)
-
-    @property
-    def unconfirmed(self) -> bool:
-        """Whether open maps were asked about the concept and did not confirm it, or there is none."""
-        return unconfirmed(self.evidence)
-
-
-class ConceptContrast(ConceptContribution, frozen=True):
-    """One concept in the difference of two scores; its contribution is that to the difference.
-
-    Attributes:
-        here: Contribution to the score of the place that is explained.
-        there: Contribution to the score of the other place.
-    """
-
-    json_fields: ClassVar[tuple[str, ...]] = (
-        "id",
-        "name",
-        "group",
-        "strength",
-        "here",
-        "there",
-        "difference",
-        "evidence",
-    )
-
-    here: float = 0.0
-    there: float = 0.0
-
-    @property
-    def difference(self) -> float:
-        """`here` less `there`."""
-        return self.contribution
-
-
-Part = TypeVar("Part", bound=ConceptContribution)
-
-
-class Group(Record, Generic[Part], frozen=True):
-    """The concepts of one group in a score, or in the difference of two.
-
-    Attributes:
-        name: Name of the group.
-        contribution: Sum over its concepts.
-        concepts: Its concepts, the largest contribution first.
-    """
-
-    name: str
-    contribution: float
-    concepts: tuple[Part, ...]
-
-
-def grouped(parts: Iterable[Part]) -> tuple[Group[Part], ...]:
-    """Sort summands by group, the largest first at both levels."""
-    groups: dict[str, list[Part]] = {}
-    for part in parts:
-        groups.setdefault(part.group, []).append(part)
-    # fsum does not depend on the order, so that swapping two places only changes signs.
-    found = (
-        Group(
-            name,
-            math.fsum(part.contribution for part in members),
-            tuple(sorted(members, key=lambda part: (-part.contribution, part.id))),
-        )
-        for name, members in groups.items()
-    )
-    return tuple(sorted(found, key=lambda group: (-group.contribution, group.name)))
 
 
 class Answer(Record, frozen=True):

@@ -1,4 +1,4 @@
-"""What to tell people of the concepts in a score, and in which order.
+"""The concepts of a score, and what to tell people of them, in which order.
 
 A score has hundreds of summands. People are told first what the photo shows and what of it speaks for the
 place, then what speaks against it; what the photo shows *less* of than usual is folded into one line, and so
@@ -7,9 +7,11 @@ is what no open map confirms. Every format, page and picture folds by the functi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import ClassVar, Generic, TypeVar
+
+from whyhere._record import Record
 
 DECIDING_SHARE = 0.25
 """An absence that carries this much of all that pulls the same way is told like what the photo shows."""
@@ -17,37 +19,125 @@ MOST = 0.5
 """A score rests on absences, or on the remainder, where they make more than this share of it."""
 
 ABSENCES, REMAINDER = "absences", "remainder"
+UNCONFIRMED = "* no open map confirms what this concept does in the model; see the model card."
+"""What is said wherever a concept has a star; see `shown_as`."""
 
 
-class Part(Protocol):
-    """A concept in a score, or in the difference of two."""
+def shown_as(name: str, strength: float, evidence: str = "") -> str:
+    """Return "palm tree", or "less palm tree" where a photo shows less of it than usual.
+
+    A star marks a concept that was put to the test and not confirmed, or could not be tested.
+    """
+    star = "*" if unconfirmed(evidence) else ""
+    return f"less {name}{star}" if strength < 0 else f"{name}{star}"
+
+
+def unconfirmed(evidence: str) -> bool:
+    """Tell whether open maps were asked about a concept and did not confirm it, or there is none."""
+    return evidence not in ("", "confirmed")
+
+
+class ConceptContribution(Record, frozen=True):
+    """The share of one concept in one score.
+
+    Attributes:
+        id: Concept id in the bank of the release.
+        name: Concept name for people.
+        group: Group of concepts it belongs to, such as "landform".
+        contribution: Signed summand of the score: positive speaks for the place, negative against.
+        strength: How much of the photo's answer rests on the concept, as a part of what its strongest concept
+            carries: 1 for that one, 0 for a concept that is not used, below 0 where the photo shows less of
+            the concept than usual.
+        evidence: Whether open maps confirm what the concept does: "confirmed", "undecided", "contradicted",
+            "untested" where there is no map of it, or "" where the release was not put to the test.
+        meaning: Where the release has the concept by its own map, "mostly Norway and Alaska"; of a landmark
+            which photo of it looks alike, how far off, and by whom; "" where nobody asked.
+    """
+
+    json_fields: ClassVar[tuple[str, ...]] = ("id", "name", "group", "contribution", "strength", "evidence")
+
+    id: str
+    name: str
+    group: str
+    contribution: float
+    strength: float = 1.0
+    evidence: str = ""
+    meaning: str = ""
 
     @property
-    def id(self) -> str:
-        """Id of the concept in the release."""
-        ...
-
-    @property
-    def contribution(self) -> float:
-        """Signed summand."""
-        ...
-
-    @property
-    def strength(self) -> float:
-        """How much of the concept the photo shows; below 0 less than usual."""
-        ...
+    def shown_as(self) -> str:
+        """What to call its part: less of something that is rare in a place speaks for the place too."""
+        return shown_as(self.name, self.strength, self.evidence)
 
     @property
     def unconfirmed(self) -> bool:
         """Whether open maps were asked about the concept and did not confirm it, or there is none."""
-        ...
+        return unconfirmed(self.evidence)
 
 
-AnyPart = TypeVar("AnyPart", bound=Part)
+class ConceptContrast(ConceptContribution, frozen=True):
+    """One concept in the difference of two scores; its contribution is that to the difference.
+
+    Attributes:
+        here: Contribution to the score of the place that is explained.
+        there: Contribution to the score of the other place.
+    """
+
+    json_fields: ClassVar[tuple[str, ...]] = (
+        "id",
+        "name",
+        "group",
+        "strength",
+        "here",
+        "there",
+        "difference",
+        "evidence",
+    )
+
+    here: float = 0.0
+    there: float = 0.0
+
+    @property
+    def difference(self) -> float:
+        """`here` less `there`."""
+        return self.contribution
 
 
-@dataclass(frozen=True, slots=True)
-class Reasons(Generic[AnyPart]):
+Part = TypeVar("Part", bound=ConceptContribution)
+
+
+class Group(Record, Generic[Part], frozen=True):
+    """The concepts of one group in a score, or in the difference of two.
+
+    Attributes:
+        name: Name of the group.
+        contribution: Sum over its concepts.
+        concepts: Its concepts, the largest contribution first.
+    """
+
+    name: str
+    contribution: float
+    concepts: tuple[Part, ...]
+
+
+def grouped(parts: Iterable[Part]) -> tuple[Group[Part], ...]:
+    """Sort summands by group, the largest first at both levels."""
+    groups: dict[str, list[Part]] = {}
+    for part in parts:
+        groups.setdefault(part.group, []).append(part)
+    # fsum does not depend on the order, so that swapping two places only changes signs.
+    found = (
+        Group(
+            name,
+            math.fsum(part.contribution for part in members),
+            tuple(sorted(members, key=lambda part: (-part.contribution, part.id))),
+        )
+        for name, members in groups.items()
+    )
+    return tuple(sorted(found, key=lambda group: (-group.contribution, group.name)))
+
+
+class Reasons(Record, Generic[Part], frozen=True):
     """The concepts of one score, sorted for people; none is in two lists, and silent ones are in none.
 
     Attributes:
@@ -60,14 +150,14 @@ class Reasons(Generic[AnyPart]):
             of than usual, `REMAINDER` where more than half of the score is the unnamed remainder.
     """
 
-    speaking: tuple[AnyPart, ...]
-    against: tuple[AnyPart, ...]
-    absent: tuple[AnyPart, ...]
-    unconfirmed: tuple[AnyPart, ...]
+    speaking: tuple[Part, ...]
+    against: tuple[Part, ...]
+    absent: tuple[Part, ...]
+    unconfirmed: tuple[Part, ...]
     rests_on: tuple[str, ...]
 
 
-def reasons_of(parts: Iterable[AnyPart], *, remainder: float) -> Reasons[AnyPart]:
+def reasons_of(parts: Iterable[Part], *, remainder: float) -> Reasons[Part]:
     """Sort the summands of a score for people.
 
     Args:
@@ -78,9 +168,9 @@ def reasons_of(parts: Iterable[AnyPart], *, remainder: float) -> Reasons[AnyPart
     ('remainder',)
     """
     active = sorted((part for part in parts if part.contribution), key=lambda part: -abs(part.contribution))
-    told: list[AnyPart] = []
-    absent: list[AnyPart] = []
-    unconfirmed: list[AnyPart] = []
+    told: list[Part] = []
+    absent: list[Part] = []
+    unconfirmed: list[Part] = []
     for part in active:
         if part.unconfirmed:
             unconfirmed.append(part)
@@ -104,13 +194,13 @@ def reasons_of(parts: Iterable[AnyPart], *, remainder: float) -> Reasons[AnyPart
     )
 
 
-def decides(absence: Part, parts: Sequence[Part]) -> bool:
+def decides(absence: ConceptContribution, parts: Sequence[ConceptContribution]) -> bool:
     """Tell whether an absence carries so much of a score that people must be told of it by itself."""
     same_way = (part for part in parts if part.contribution * absence.contribution > 0)
     return abs(absence.contribution) >= DECIDING_SHARE * _total(same_way)
 
 
-def shared(answers: Sequence[Reasons[AnyPart]], *, limit: int) -> frozenset[str]:
+def shared(answers: Sequence[Reasons[Part]], *, limit: int) -> frozenset[str]:
     """Return the ids of concepts that are among the `limit` first to speak for every one of several places.
 
     They are told once for all places, since they tell none of them apart.
@@ -121,9 +211,7 @@ def shared(answers: Sequence[Reasons[AnyPart]], *, limit: int) -> frozenset[str]
     return frozenset.intersection(*firsts)
 
 
-def folded(
-    parts: Iterable[AnyPart], reasons: Reasons[AnyPart]
-) -> tuple[list[AnyPart], list[tuple[str, float]]]:
+def folded(parts: Iterable[Part], reasons: Reasons[Part]) -> tuple[list[Part], list[tuple[str, float]]]:
     """Split some of the concepts of a score, those of a group say, into what is told and what is folded.
 
     Returns:
@@ -141,5 +229,5 @@ def folded(
     return members, lines
 
 
-def _total(parts: Iterable[Part]) -> float:
+def _total(parts: Iterable[ConceptContribution]) -> float:
     return sum(abs(part.contribution) for part in parts)

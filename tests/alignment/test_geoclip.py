@@ -11,8 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
-from whyhere.alignment import GeoClipAlignment, GeoClipHead, load_alignment
-from whyhere.alignment._geoclip import save_geoclip
+from whyhere.alignment import GeoClipAlignment, GeoClipHead, load_alignment, save_geoclip
 from whyhere.errors import MissingFileError
 from whyhere.ranking import gallery_softmax
 

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from whyhere.alignment._sparse_code import sparse_code
+from whyhere.alignment import sparse_codes
 
 
 @settings(max_examples=40, deadline=None)
@@ -17,7 +17,7 @@ def test_the_code_meets_the_optimality_conditions(seed, k, penalty):
     directions /= np.linalg.norm(directions, axis=0)
     x = rng.normal(size=20)
     x /= np.linalg.norm(x)
-    z = sparse_code(x.astype(np.float32), directions.astype(np.float32), penalty=penalty, steps=5000)
+    z = sparse_codes(x[None], directions, penalty=penalty, steps=5000, dtype=np.float64)[0]
     # Karush-Kuhn-Tucker: no gradient where a concept is named, none downhill where it is not.
     gradient = directions.T @ (directions @ z - x) + penalty
     assert (z >= 0).all()
@@ -31,6 +31,6 @@ def test_a_larger_penalty_names_fewer_concepts():
     directions = (directions / np.linalg.norm(directions, axis=0)).astype(np.float32)
     x = rng.normal(size=64).astype(np.float32)
     x /= np.linalg.norm(x)
-    named = [int((sparse_code(x, directions, penalty=p) > 1e-6).sum()) for p in (0.01, 0.05, 0.2, 2.0)]
+    named = [int((sparse_codes(x[None], directions, penalty=p) > 1e-6).sum()) for p in (0.01, 0.05, 0.2, 2.0)]
     assert named == sorted(named, reverse=True)
     assert named[0] > named[2] > named[3] == 0

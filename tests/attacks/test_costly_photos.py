@@ -96,8 +96,8 @@ PEAK = """
     photos = {photos}
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     read = lambda photo, room: open_photo(photo, room=room).image.size
-    for size in prepared_ahead(photos, read, on_error=lambda error: print(error.reason)):
-        print(size)
+    for found in prepared_ahead(photos, read):
+        print(getattr(found, "reason", found))
     print("peak", (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
 """
 

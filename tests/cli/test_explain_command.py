@@ -14,7 +14,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from whyhere import Locator
-from whyhere._assembly import Parts
+from whyhere._parts import Parts
 from whyhere.alignment import LinearAlignment
 from whyhere.cli import app
 from whyhere.concepts import ConceptLabel

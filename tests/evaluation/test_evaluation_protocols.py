@@ -10,9 +10,8 @@ import pytest
 from safetensors.numpy import save_file
 from test_evaluate_command import run
 
-from whyhere._assembly import Parts
+from whyhere._parts import Parts
 from whyhere.alignment import LinearAlignment
-from whyhere.alignment._linear import _TENSORS
 from whyhere.concepts import ConceptLabel
 from whyhere.errors import MissingFileError, UsageError
 from whyhere.evaluation import Benchmark, Guess, Query, SystemPrediction, compare, read_protocol, score
@@ -66,7 +65,7 @@ def write_heads(folder: Path, folds: dict[str, str]) -> Path:
         where = folder / f"fold-{number:02d}"
         where.mkdir(parents=True)
         one = head(number)
-        save_file({n: np.ascontiguousarray(getattr(one, n)) for n in _TENSORS}, where / "model.safetensors")
+        save_file(one.tensors(), where / "model.safetensors")
         section = {"kind": "linear", "scale": 1.0, "penalty": 0.01, "concept_ids": ["sea"]}
         (where / "config.json").write_text(json.dumps({"alignment": section}))
     lines = [f"{photo},{fold}\n" for photo, fold in folds.items()]

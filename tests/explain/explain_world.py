@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from whyhere import Locator
-from whyhere._assembly import Parts
+from whyhere._parts import Parts
 from whyhere.alignment import ConceptAlignment, Head, ImageCode, LinearAlignment
 from whyhere.concepts import ConceptLabel
 from whyhere.encoders import TowerOutput

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from whyhere.alignment import LinearAlignment
-from whyhere.encoders._image_tower import TowerOutput
-from whyhere.encoders._tracing import PatchShares
+from whyhere.encoders import PatchShares, TowerOutput
 from whyhere.images import PreprocessSpec
 
 GRID, SIDE = 7, 28

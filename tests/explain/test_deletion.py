@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from painted_tower import GRID, SIDE, SPEC, PaintedTower, colour_alignment
 from PIL import Image
 
 from whyhere.errors import UsageError
-from whyhere.explain._deletion import concept_score, deletion_insertion, random_region
-from whyhere.explain._regions import RegionMap, photo_regions
+from whyhere.explain import RegionMap, concept_score, deletion_insertion, photo_regions, random_region
 
 
 def red(embedding):

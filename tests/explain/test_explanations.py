@@ -320,13 +320,13 @@ class TestHints:
     @pytest.fixture
     def hinted(self, monkeypatch):
         """A small world in which every hint means one direction of the image embeddings."""
-        from whyhere import _answering
+        from whyhere import _predict
         from whyhere._hints import Hint
         from whyhere.concepts import TextDirection
 
         vector = np.ones(32, np.float32) / np.float32(32**0.5)
         monkeypatch.setattr(
-            _answering, "read_hint", lambda text: Hint(text, (), TextDirection(vector, (text,), ()), ())
+            _predict, "read_hint", lambda text: Hint(text, (), TextDirection(vector, (text,), ()), ())
         )
         return small_locator(tower_name="clip-vit-b16")
 

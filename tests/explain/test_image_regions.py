@@ -13,10 +13,17 @@ from hypothesis import strategies as st
 from painted_tower import COLOURS, GRID, SPEC, PaintedTower, colour_alignment
 from PIL import Image
 
-from whyhere.encoders._tracing import PatchShares
+from whyhere.encoders import PatchShares
 from whyhere.errors import UsageError
-from whyhere.explain._region_picture import draw_regions, heat_strength, region_pictures, regions_png
-from whyhere.explain._regions import RegionMap, photo_regions, region_box, region_maps
+from whyhere.explain import (
+    RegionMap,
+    draw_regions,
+    heat_strength,
+    photo_regions,
+    region_box,
+    region_maps,
+    region_pictures,
+)
 from whyhere.images import PreprocessSpec, open_photo
 
 CORNERS = {"top left": (0, 0), "top right": (1, 0), "bottom left": (0, 1), "bottom right": (1, 1)}
@@ -218,8 +225,9 @@ def test_the_png_carries_the_picture_and_nothing_else():
     image = painted((400, 300))
     image.info["comment"] = "private"
     (red,) = maps_of(image, ["red"])
-    read = Image.open(io.BytesIO(regions_png(image, red, title="red: +0.1")))
-    np.testing.assert_array_equal(np.asarray(read), np.asarray(draw_regions(image, red, title="red: +0.1")))
+    (made,) = region_pictures(PaintedTower(), image, colour_alignment(), [("red", "Red")], spec=SPEC)
+    read, drawn = Image.open(io.BytesIO(made.png)), draw_regions(image, red, title="Red", max_side_px=480)
+    np.testing.assert_array_equal(np.asarray(read), np.asarray(drawn))
     assert (read.format, dict(read.info)) == ("PNG", {})
 
 
@@ -245,7 +253,7 @@ def test_pictures_of_impossible_size_are_refused():
 def test_the_base_release_maps_a_real_photo(base_release, sample_photos):
     from whyhere.alignment import load_alignment
     from whyhere.embeddings import preprocessing_of
-    from whyhere.encoders._tracing import TracingTower
+    from whyhere.encoders import TracingTower
     from whyhere.releases import asset_path
 
     tower = TracingTower(asset_path(base_release.config.image_tower.asset) / "image_tower.onnx")

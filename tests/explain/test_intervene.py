@@ -15,7 +15,8 @@ from hypothesis.extra.numpy import arrays
 from whyhere import UsageError
 from whyhere.alignment import ImageCode
 from whyhere.concepts import ConceptLabel, load_bank
-from whyhere.explain import intervene, strengths, total_variation
+from whyhere.explain import intervene, strengths
+from whyhere.stats import total_variation
 
 CODES = st.builds(
     ImageCode,

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
 from whyhere.alignment import ConceptAlignment, GeoClipAlignment, GeoClipHead, Head, ImageCode
-from whyhere.alignment._linear import _TENSORS as LINEAR_TENSORS
 from whyhere.errors import MissingFileError, UsageError
 from whyhere.evaluation import read_held_out
 from whyhere.evaluation.faithfulness import (
@@ -235,7 +234,7 @@ def test_means_of_references_leave_unknown_cells_out(study):
 
 def write_fold(folder: Path, alignment, **more) -> None:
     folder.mkdir(parents=True)
-    tensors = {name: np.ascontiguousarray(getattr(alignment, name)) for name in LINEAR_TENSORS}
+    tensors = alignment.tensors()
     save_file(tensors, folder / "model.safetensors")
     section = {"kind": "linear", "scale": 1.0, "penalty": 0.01, "concept_ids": list(alignment.concept_ids)}
     (folder / "config.json").write_text(json.dumps({"alignment": section, **more}))

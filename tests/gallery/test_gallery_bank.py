@@ -12,7 +12,7 @@ import sys
 import numpy as np
 import pytest
 
-from whyhere.encoders._location import LocationEncoder
+from whyhere.encoders import LocationEncoder
 from whyhere.errors import MissingFileError
 from whyhere.gallery import _bank as bank_module
 from whyhere.gallery import bank_problem, gallery_fingerprint, open_gallery
@@ -28,6 +28,12 @@ def opened(coordinates, weights, cache, **kwargs):
     calls = []
     gallery = open_gallery(coordinates, weights, cache, progress=lambda *call: calls.append(call), **kwargs)
     return gallery, calls
+
+
+def assert_sound(coordinates, weights, cache):
+    gallery, calls = opened(coordinates, weights, cache)
+    assert calls == []
+    assert bank_problem(cache / gallery.fingerprint, lambda done: None) is None
 
 
 def visible(cache):
@@ -77,7 +83,7 @@ def test_chunks_leave_no_trace(coordinates, weights, cache, monkeypatch):
     parts, calls = opened(coordinates, weights, cache / "b")
     assert [done for done, _ in calls] == [0, 64, 128, 192, 256, 300]
     np.testing.assert_allclose(parts.embeddings, whole.embeddings, rtol=0, atol=1e-6)
-    assert opened(coordinates, weights, cache / "b", verify=True)[1] == []
+    assert_sound(coordinates, weights, cache / "b")
 
 
 def test_changed_sources_make_another_gallery(coordinates, weights, cache, tmp_path, monkeypatch):
@@ -150,7 +156,7 @@ def test_a_damaged_bank_is_built_again(coordinates, weights, cache, damage):
     again, calls = opened(coordinates, weights, cache)
     assert calls
     np.testing.assert_array_equal(again.embeddings, expected)
-    assert opened(coordinates, weights, cache, verify=True)[1] == []
+    assert_sound(coordinates, weights, cache)
     assert leftovers(cache) == []
 
 
@@ -172,7 +178,7 @@ def test_a_flipped_bit_is_found_at_once_and_told(coordinates, weights, cache, ca
     assert calls
     np.testing.assert_array_equal(again.embeddings, expected)
     assert f"{path.parent} is damaged: the gallery is embedded again" in capsys.readouterr().err
-    assert opened(coordinates, weights, cache, verify=True)[1] == []
+    assert_sound(coordinates, weights, cache)
 
 
 def test_a_row_that_is_not_a_number_never_reaches_an_answer(coordinates, weights, cache):

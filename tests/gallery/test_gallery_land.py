@@ -5,15 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from whyhere.gallery import _land, empty_land, open_gallery
+from whyhere.gallery import _gallery, empty_land, open_gallery
 from whyhere.geo import cells_of, land_cells, populated_cells
 
 
 @pytest.fixture
 def coarse(monkeypatch):
     """Cells large enough that a few hundred of them cover the Earth."""
-    monkeypatch.setattr(_land, "LAND_RESOLUTION", 0)
-    monkeypatch.setattr(_land, "TOWN_RESOLUTION", 1)
+    monkeypatch.setattr(_gallery, "LAND_RESOLUTION", 0)
+    monkeypatch.setattr(_gallery, "TOWN_RESOLUTION", 1)
 
 
 def test_no_land_cell_is_left_without_a_point(coarse, coordinates):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from whyhere.gallery import PlaceUnits, _units, open_units
+from whyhere.gallery import PlaceUnits, _gallery, open_units
 from whyhere.geo import country_units, place_names
 
 LAT = np.array([48.8584, 0.0, 22.07, -41.3, 69.65, -16.8, -90.0])
@@ -23,7 +23,7 @@ def test_units_are_found_once_and_again_where_the_file_is_damaged(tmp_path, monk
     assert [found.units[row] for row in found.of_place] == country_units(LAT, LON)
     (kept,) = tmp_path.iterdir()
     with monkeypatch.context() as patched:
-        patched.setattr(_units, "country_units", lambda *_: pytest.fail("found a second time"))
+        patched.setattr(_gallery, "country_units", lambda *_: pytest.fail("found a second time"))
         again = open_units(LAT, LON, tmp_path)
     assert again.units == found.units
     np.testing.assert_array_equal(again.of_place, found.of_place)

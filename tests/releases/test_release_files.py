@@ -292,7 +292,7 @@ def test_verify_names_the_damaged_file_and_the_remedy(release: Release, home: Pa
 def test_fetch_of_what_is_there_needs_no_network(release: Release, monkeypatch: pytest.MonkeyPatch) -> None:
     embedded: list[str] = []
     monkeypatch.setattr(
-        "whyhere._assembly.prepare_gallery", lambda release, **options: embedded.append(release.name)
+        "whyhere._parts.prepare_gallery", lambda release, **options: embedded.append(release.name)
     )
     _pretend_fetched()
     out, err = _run("fetch", str(release.directory))

@@ -1,17 +1,22 @@
 """The Concept-Aware Alignment Module at inference, in NumPy.
 
 Image and location embeddings meet in one score, and every explanation is read off the summands of that
-same score (arXiv 2509.01910, Eq. 1 to 3). What a release uses is an `Alignment`; `load_alignment` reads it
-from the release's `model.safetensors`.
+same score (arXiv 2509.01910, Eq. 1 to 3). What a release uses is an `Alignment`, of one of four kinds;
+`load_alignment` reads it from the release's `model.safetensors`.
 """
 
-from whyhere.alignment._alignment import Alignment, Contributions, ImageCode, Similar, load_alignment
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from whyhere.alignment._algebra import Alignment
 from whyhere.alignment._caam import ConceptAlignment, Head
-from whyhere.alignment._geoclip import GeoClipAlignment, GeoClipHead
-from whyhere.alignment._landmarks import Landmarks, no_landmarks
-from whyhere.alignment._linear import LinearAlignment
-from whyhere.alignment._photo_code import PhotoCodeAlignment
-from whyhere.alignment._sparse_code import sparse_codes
+from whyhere.alignment._closed_form import LinearAlignment, PhotoCodeAlignment
+from whyhere.alignment._codes import Contributions, ImageCode, Landmarks, Similar, no_landmarks, sparse_codes
+from whyhere.alignment._geoclip import GeoClipAlignment, GeoClipHead, save_geoclip
+from whyhere.errors import MissingFileError
 
 __all__ = [
     "Alignment",
@@ -27,5 +32,33 @@ __all__ = [
     "Similar",
     "load_alignment",
     "no_landmarks",
+    "save_geoclip",
     "sparse_codes",
 ]
+
+_KINDS = {
+    "photo-code": PhotoCodeAlignment.load,
+    "linear": LinearAlignment.load,
+    "geoclip": GeoClipAlignment.load,
+    "caam": ConceptAlignment.load,
+}
+
+
+def load_alignment(path: Path, config: Mapping[str, Any]) -> Alignment:
+    """Read the alignment of a release.
+
+    Args:
+        path: The release's `model.safetensors`.
+        config: The `alignment` section of its `config.json`.
+
+    Raises:
+        MissingFileError: The file is missing or does not fit the configuration, or `kind` is unknown.
+    """
+    load = _KINDS.get(str(config.get("kind")))
+    if load is None:
+        raise MissingFileError(
+            f"{path.parent / 'config.json'}: alignment kind {config.get('kind')!r} is not known to this "
+            f"version of whyhere (known: {', '.join(_KINDS)}); update it with: "
+            "pip install --upgrade whyhere"
+        )
+    return load(path, config)

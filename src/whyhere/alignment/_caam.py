@@ -5,27 +5,25 @@
     score = w_c <z_img, z_loc> / (|z_img| |z_loc|)  +  w_f <h(x), y> / (|h(x)| |y|)
 
 with x the centred image features of unit length and y the centred location embedding. The second, feature
-space term is there only where a release uses it (w_f > 0); it is the named remainder. Concept j contributes
-w_c z_img[j] z_loc[j] / (|z_img| |z_loc|), so the parts add up to the score by construction. The torch twin is
+space term is there only where a release uses it (w_f > 0); it is the named remainder. The torch twin is
 `whyhere.training.ConceptAlignmentModule`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from whyhere.alignment._alignment import Contributions, Floats, ImageCode
-from whyhere.alignment._cosines import centred_cosines, unit
-from whyhere.alignment._tensors import number, read_tensors
+from whyhere.alignment._algebra import TINY, Alignment, unit
+from whyhere.alignment._codes import Floats, ImageCode
+from whyhere.alignment._tensors import number, read_tensors, section_error
 from whyhere.errors import MissingFileError
 
 _BLOCK = 8192  # rows of a gallery at a time: the temporaries stay near 16 MB
-_TINY = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,47 +50,43 @@ class Head:
         mapped: Floats = self.linear @ x + self.bias + self.out @ bent
         return mapped
 
-
-HEAD_TENSORS = ("linear", "bias", "hidden", "hidden_bias", "out")
-_TENSORS = (
-    "directions", "delta", "adapter", "feature_mean", "location_mean",
-    *(f"image.{name}" for name in HEAD_TENSORS),
-    *(f"feature.{name}" for name in HEAD_TENSORS),
-)  # fmt: skip
+    def jacobian(self, x: Floats) -> Floats:
+        """Return the derivative at one vector, (out, p); at a kink its left side, where the unit is off."""
+        on = self.hidden @ x + self.hidden_bias > 0
+        jacobian: Floats = self.linear + (self.out * on) @ self.hidden
+        return jacobian
 
 
-@dataclass(frozen=True, slots=True)
-class ConceptAlignment:
-    """A trained module.
+_HEAD = ("linear", "bias", "hidden", "hidden_bias", "out")
+_OWN = ("directions", "delta", "adapter", "feature_mean", "location_mean")
+_HEADS = ("image", "feature")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ConceptAlignment(Alignment):
+    """A trained module; its basis is A^T (E + Delta), so that z_loc = B^T y.
 
     Attributes:
-        concept_ids: Ids of the k concepts.
         image: f_img, from centred unit features (p,) to concepts (k,).
         feature: h, from centred unit features (p,) to the location space (512,).
         directions: E, float32, shape (d, k).
         delta: Delta, the learned offset of E, float32, shape (d, k).
         adapter: A, float32, shape (d, 512).
         feature_mean: Mean of the image features in training, float32, shape (p,).
-        location_mean: Mean of the unit location embeddings in training, float32, shape (512,).
         concept_weight: w_c; 0 where the release scores in feature space alone.
         feature_weight: w_f; 0 where it scores by concepts alone.
         normalise: Whether both terms are cosines; otherwise plain dot products.
-        basis: M = A^T (E + Delta), float32, shape (512, k), so that z_loc = M^T y; derived.
     """
 
-    concept_ids: tuple[str, ...]
     image: Head
     feature: Head
     directions: Floats
     delta: Floats
     adapter: Floats
     feature_mean: Floats
-    location_mean: Floats
     concept_weight: float
     feature_weight: float
     normalise: bool
-    basis: Floats = field(init=False, repr=False)
-    _kept: list[tuple[Floats, Floats, Floats]] = field(init=False, repr=False, default_factory=list)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "basis", self.adapter.T @ (self.directions + self.delta))
@@ -100,41 +94,45 @@ class ConceptAlignment:
     @classmethod
     def load(cls, path: Path, config: Mapping[str, Any]) -> ConceptAlignment:
         """Read the module from a release; see `load_alignment`."""
-        tensors = read_tensors(path, _TENSORS, kind="caam")
-        try:
+        names = (*_OWN, *(f"{side}.{name}" for side in _HEADS for name in _HEAD))
+        tensors: dict[str, Any] = read_tensors(path, names, kind="caam")
+        with section_error(path):
             concept_ids = tuple(config["concept_ids"])
             weights = number(config, "concept_weight"), number(config, "feature_weight")
             normalise = bool(config["normalise"])
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise MissingFileError(
-                f"{path.parent / 'config.json'}: the alignment section lacks or garbles {error}"
-            ) from error
         _check(tensors, len(concept_ids), path)
+        image, feature = (Head(*(tensors[f"{side}.{name}"] for name in _HEAD)) for side in _HEADS)
         return cls(
             concept_ids=concept_ids,
-            image=Head(*(tensors[f"image.{name}"] for name in HEAD_TENSORS)),
-            feature=Head(*(tensors[f"feature.{name}"] for name in HEAD_TENSORS)),
-            directions=tensors["directions"],
-            delta=tensors["delta"],
-            adapter=tensors["adapter"],
-            feature_mean=tensors["feature_mean"],
-            location_mean=tensors["location_mean"],
+            image=image,
+            feature=feature,
+            **{name: tensors[name] for name in _OWN},
             concept_weight=weights[0],
             feature_weight=weights[1],
             normalise=normalise,
         )
 
-    @property
-    def grounded(self) -> frozenset[str]:
-        """Ids of the concepts whose location direction was fitted to an open map: none."""
-        return frozenset()
+    def tensors(self) -> dict[str, Floats]:
+        """Return what `load` reads from `model.safetensors`."""
+        heads = {f"{side}.{name}": getattr(getattr(self, side), name) for side in _HEADS for name in _HEAD}
+        return {name: getattr(self, name) for name in _OWN} | heads
+
+    def section(self) -> dict[str, Any]:
+        """Return what `load` reads from the `alignment` section of `config.json`."""
+        return {
+            "kind": "caam",
+            "concept_weight": self.concept_weight,
+            "feature_weight": self.feature_weight,
+            "normalise": self.normalise,
+            "concept_ids": list(self.concept_ids),
+        }
 
     @property
     def drift(self) -> Floats:
         """cos(B_j, E_j) of every concept, float32, shape (k,): 1 where a column kept its direction."""
         moved = self.directions + self.delta
         lengths = np.linalg.norm(moved, axis=0) * np.linalg.norm(self.directions, axis=0)
-        cosines: Floats = (moved * self.directions).sum(axis=0) / np.maximum(lengths, _TINY)
+        cosines: Floats = (moved * self.directions).sum(axis=0) / np.maximum(lengths, TINY)
         return cosines
 
     def encode_image(self, features: Floats) -> ImageCode:
@@ -148,129 +146,53 @@ class ConceptAlignment:
         residual = self.feature(x) if self.feature_weight else np.zeros_like(self.location_mean)
         return ImageCode(self.image(x), residual)
 
-    def scores(self, code: ImageCode, location_embeddings: Floats) -> Floats:
-        """Score every place.
-
-        Norms of a gallery are kept after the first call, for one read-only array (a memory-mapped gallery
-        is one); an array that can be written to is always measured anew.
-
-        Args:
-            code: The photo.
-            location_embeddings: Unit location embeddings, float32, shape (n, 512).
-
-        Returns:
-            The scores, float32, shape (n,).
-        """
-        concept_factor, feature_factor = self._image_factors(code)
-        queries = np.stack((self.basis @ code.z_img * concept_factor, code.residual * feature_factor), axis=1)
-        # Centring the queries' products is one subtraction; centring the gallery would copy it.
-        products = location_embeddings @ queries - self.location_mean @ queries
+    def factors(self, code: ImageCode) -> tuple[float, float]:
+        """Return w_c / |z_img| and w_f / |h(x)|, the weights alone for plain products."""
         if not self.normalise:
-            plain: Floats = products.sum(axis=1)
-            return plain
-        concept_norms, place_norms = self._norms(location_embeddings)
-        scores: Floats = products[:, 0] / concept_norms + products[:, 1] / place_norms
-        return scores.astype(np.float32, copy=False)
+            return self.concept_weight, self.feature_weight
+        lengths = (max(float(np.linalg.norm(part)), TINY) for part in (code.z_img, code.residual))
+        concept, feature = lengths
+        return self.concept_weight / concept, self.feature_weight / feature
 
-    def contributions(self, code: ImageCode, location_embeddings: Floats) -> Contributions:
-        """Split the scores of a few places into their summands.
+    def norms(self, centred: Floats) -> tuple[Floats, Floats]:
+        """Return |z_loc| and |y|, ones for plain products."""
+        if not self.normalise:
+            ones = np.ones(len(centred), np.float32)
+            return ones, ones
+        concept_norms, rest_norms = (np.linalg.norm(part, axis=1) for part in (centred @ self.basis, centred))
+        return np.maximum(concept_norms, TINY), np.maximum(rest_norms, TINY)
 
-        Args:
-            code: The photo.
-            location_embeddings: Unit location embeddings, float32, shape (m, 512).
-
-        Returns:
-            Summands whose sum equals `scores` to 1e-5; the remainder is the feature space term.
-        """
-        concept_factor, feature_factor = self._image_factors(code)
-        y = location_embeddings - self.location_mean
-        z_loc = y @ self.basis
-        concepts = z_loc * (code.z_img * concept_factor)
-        remainder = y @ (code.residual * feature_factor)
-        if self.normalise:
-            concepts = concepts / np.maximum(np.linalg.norm(z_loc, axis=1, keepdims=True), _TINY)
-            remainder = remainder / np.maximum(np.linalg.norm(y, axis=1), _TINY)
-        return Contributions(concepts.astype(np.float32), remainder.astype(np.float32))
-
-    def location_concepts(self, location_embeddings: Floats) -> Floats:
-        """Tell how much every place has of every concept.
-
-        Args:
-            location_embeddings: Unit location embeddings, float32, shape (n, 512).
-
-        Returns:
-            cos(y, B_j) of the centred place and the concept's direction, float32, shape (n, k).
-        """
-        return centred_cosines(location_embeddings, self.basis, self.location_mean)
+    def gallery_norms(self, location_embeddings: Floats) -> tuple[Floats, Floats]:
+        """Return `norms` of a whole gallery, by blocks."""
+        blocks = [
+            self.norms(location_embeddings[start : start + _BLOCK] - self.location_mean)
+            for start in range(0, len(location_embeddings), _BLOCK)
+        ]
+        concept_norms, rest_norms = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
+        return concept_norms, rest_norms
 
     def location_direction(self, feature_direction: Floats) -> Floats:
-        """Send a direction of the image embeddings to the location space.
-
-        Args:
-            feature_direction: Direction in the space of the first d features, such as a text's,
-                float32, shape (d,).
-
-        Returns:
-            The direction that the linear paths of the heads give it, unit length, float32, shape (512,).
-        """
+        """Send a direction of the first d features, a text say, to the location space by the linear paths."""
         if self.feature_weight:
             return unit(self.feature.linear[:, : feature_direction.size] @ feature_direction)
         return unit(self.basis @ (self.image.linear[:, : feature_direction.size] @ feature_direction))
-
-    def location_cosines(self, direction: Floats, location_embeddings: Floats) -> Floats:
-        """Return the cosine of every centred place, (n, 512), with a direction, (512,): float32, (n,)."""
-        return centred_cosines(location_embeddings, direction[:, None], self.location_mean)[:, 0]
 
     def concept_agreements(self, features: Floats) -> Floats:
         """Return z_img of one photo, (p,): here every concept has a coefficient of its own. Shape (k,)."""
         return self.image(self._unit(features)[0])
 
     def concept_gradients(self, features: Floats) -> Floats:
-        """Tell how z_img changes with the features, through f_img and the unit length of its input.
-
-        Args:
-            features: As in `encode_image`, float32, shape (p,).
-
-        Returns:
-            The Jacobian, float32, shape (p, k). At a kink of the MLP its left side, where the unit is off.
-        """
+        """Return the Jacobian of z_img, (p, k), through f_img and the unit length of its input."""
         x, length = self._unit(features)
-        on = self.image.hidden @ x + self.image.hidden_bias > 0
-        jacobian = self.image.linear + (self.image.out * on) @ self.image.hidden
+        jacobian = self.image.jacobian(x)
         tangent: Floats = (jacobian - np.outer(jacobian @ x, x)) / length
         return np.ascontiguousarray(tangent.T, np.float32)
 
     def _unit(self, features: Floats) -> tuple[Floats, float]:
         """Return the centred features at unit length, and their length before."""
         x = features.astype(np.float32, copy=False) - self.feature_mean
-        length = max(float(np.linalg.norm(x)), _TINY)
+        length = max(float(np.linalg.norm(x)), TINY)
         return x / np.float32(length), length
-
-    def _image_factors(self, code: ImageCode) -> tuple[np.float32, np.float32]:
-        """Return what the photo's side of each term is multiplied by."""
-        if not self.normalise:
-            return np.float32(self.concept_weight), np.float32(self.feature_weight)
-        concept = self.concept_weight / max(float(np.linalg.norm(code.z_img)), _TINY)
-        feature = self.feature_weight / max(float(np.linalg.norm(code.residual)), _TINY)
-        return np.float32(concept), np.float32(feature)
-
-    def _norms(self, embeddings: Floats) -> tuple[Floats, Floats]:
-        """Return |z_loc| and |y| of every place, each shape (n,)."""
-        for array, concept_norms, place_norms in self._kept:
-            if array is embeddings:
-                return concept_norms, place_norms
-        concept_norms, place_norms = (np.empty(len(embeddings), np.float32) for _ in range(2))
-        for start in range(0, len(embeddings), _BLOCK):
-            rows = slice(start, start + _BLOCK)
-            y = embeddings[rows] - self.location_mean
-            place_norms[rows] = np.linalg.norm(y, axis=1)
-            concept_norms[rows] = np.linalg.norm(y @ self.basis, axis=1)
-        np.maximum(concept_norms, _TINY, out=concept_norms)
-        np.maximum(place_norms, _TINY, out=place_norms)
-        if not embeddings.flags.writeable:
-            # The array itself is kept, so that no other array can take its identity.
-            self._kept[:] = [(embeddings, concept_norms, place_norms)]
-        return concept_norms, place_norms
 
 
 def _check(tensors: Mapping[str, Floats], k: int, path: Path) -> None:

@@ -16,20 +16,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from whyhere.alignment._alignment import Contributions, Floats, ImageCode
-from whyhere.alignment._cosines import centred_cosines
-from whyhere.alignment._sparse_code import sparse_code
+from whyhere.alignment._algebra import TINY, Alignment
+from whyhere.alignment._codes import Floats, ImageCode, sparse_codes
 from whyhere.alignment._tensors import number, read_tensors
 from whyhere.errors import MissingFileError
 
 _LARGEST_LOGIT = 13.8  # exp of it is a million
-_HEAD = ("0.weight", "0.bias", "2.weight", "2.bias")
+_HEAD = ("0.weight", "0.bias", "2.weight", "2.bias", "logit_scale")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +61,10 @@ class GeoClipHead:
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Floats], path: Path) -> GeoClipHead:
         """Take the head out of the tensors of `path`, which serves for messages."""
-        missing = [name for name in (*_HEAD, "logit_scale") if name not in tensors]
+        missing = [name for name in _HEAD if name not in tensors]
         if missing:
             raise MissingFileError(f"{path}: GeoCLIP's image head lacks {', '.join(missing)}")
-        w1, b1, w2, b2 = (tensors[name] for name in _HEAD)
-        logit_scale = tensors["logit_scale"]
+        w1, b1, w2, b2, logit_scale = (tensors[name] for name in _HEAD)
         fits = (
             w1.ndim == w2.ndim == 2
             and b1.shape == w1.shape[:1] == w2.shape[1:]
@@ -74,7 +72,7 @@ class GeoClipHead:
             and logit_scale.size == 1
             and logit_scale.item() <= _LARGEST_LOGIT
         )
-        if not (fits and all(np.isfinite(tensors[name]).all() for name in (*_HEAD, "logit_scale"))):
+        if not (fits and all(np.isfinite(tensors[name]).all() for name in _HEAD)):
             raise MissingFileError(f"{path}: tensors of GeoCLIP's image head do not fit, or are not finite")
         return cls(w1, b1, w2, b2, scale=float(np.exp(logit_scale.astype(np.float64).item())))
 
@@ -82,25 +80,28 @@ class GeoClipHead:
         """Unit directions in the location space, (n, d), of CLIP embeddings as towers give them, (n, p)."""
         hidden = np.maximum(embeddings @ self.w1.T + self.b1, 0)
         out = hidden @ self.w2.T + self.b2
-        unit: Floats = out / np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-12)
+        unit: Floats = out / np.maximum(np.linalg.norm(out, axis=1, keepdims=True), TINY)
         return unit.astype(np.float32, copy=False)
 
 
-@dataclass(frozen=True, slots=True)
-class GeoClipAlignment:
-    """GeoCLIP's scores with a sparse concept code; an `Alignment`.
+@dataclass(frozen=True, eq=False)
+class GeoClipAlignment(Alignment):
+    """GeoCLIP's scores with a sparse concept code.
 
     Attributes:
-        concept_ids: Ids of the k concepts.
         head: GeoCLIP's head.
         concept_directions: E, unit directions in the location space, float32, shape (d, k).
         penalty: l1 penalty of the sparse code of a q of unit length.
     """
 
-    concept_ids: tuple[str, ...]
     head: GeoClipHead
     concept_directions: Floats
     penalty: float
+    location_mean: Floats = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "basis", self.concept_directions)
+        object.__setattr__(self, "location_mean", np.zeros(len(self.concept_directions), np.float32))
 
     @classmethod
     def load(cls, path: Path, config: Mapping[str, Any]) -> GeoClipAlignment:
@@ -123,10 +124,17 @@ class GeoClipAlignment:
             raise MissingFileError(f"{path}: directions are {directions.shape} instead of finite {expected}")
         return cls(concept_ids, head, directions, penalty)
 
-    @property
-    def grounded(self) -> frozenset[str]:
-        """Ids of the concepts whose location direction was fitted to an open map: none."""
-        return frozenset()
+    def tower_problem(self, width: int) -> str | None:
+        """Say where an image tower is not the one that the head was trained for."""
+        wanted = self.head.w1.shape[1]
+        return (
+            None
+            if width == wanted
+            else (
+                f"GeoCLIP's image head takes embeddings of width {wanted} (CLIP ViT-L/14), "
+                f"and the image tower gives {width}"
+            )
+        )
 
     def encode_image(self, features: Floats) -> ImageCode:
         """Write the answer of the head to a photo as concepts and a rest.
@@ -136,66 +144,14 @@ class GeoClipAlignment:
                 (v, p) of v views, whose scores are averaged.
         """
         q = self.head.directions(np.atleast_2d(features)).mean(axis=0)
-        z_img = sparse_code(q, self.concept_directions, penalty=self.penalty)
+        z_img = sparse_codes(
+            q[None], self.concept_directions, penalty=self.penalty, steps=500, dtype=np.float64
+        )[0]
         return ImageCode(z_img, q - self.concept_directions @ z_img)
 
-    def scores(self, code: ImageCode, location_embeddings: Floats) -> Floats:
-        """Score every place: exp(logit scale) * <q, y> for unit embeddings y (n, d); float32, shape (n,)."""
-        query = self.concept_directions @ code.z_img + code.residual
-        scores: Floats = location_embeddings @ query
-        return (np.float32(self.head.scale) * scores).astype(np.float32, copy=False)
-
-    def contributions(self, code: ImageCode, location_embeddings: Floats) -> Contributions:
-        """Split the scores of a few places, unit embeddings (m, d), into summands that add up to `scores`."""
-        scale = np.float32(self.head.scale)
-        concepts = scale * (location_embeddings @ self.concept_directions) * code.z_img
-        return Contributions(
-            concepts=concepts.astype(np.float32),
-            remainder=(scale * (location_embeddings @ code.residual)).astype(np.float32),
-        )
-
-    def location_concepts(self, location_embeddings: Floats) -> Floats:
-        """Tell how much every place has of every concept: cosines, unit embeddings (n, d) to (n, k)."""
-        return centred_cosines(location_embeddings, self.concept_directions)
-
-    def location_direction(self, feature_direction: Floats) -> Floats:
-        """Send a text as CLIP's text tower gives it, (p,), to the location space, (d,)."""
-        direction: Floats = self.text_directions(feature_direction[None])[0]
-        return direction
-
-    def location_cosines(self, direction: Floats, location_embeddings: Floats) -> Floats:
-        """Return GeoCLIP's answer to a text: the cosine of every place, (n, d), with its direction."""
-        return centred_cosines(location_embeddings, direction[:, None])[:, 0]
-
-    def concept_agreements(self, features: Floats) -> Floats:
-        """Tell how much one view of a photo agrees with every concept.
-
-        Args:
-            features: Embedding as the image tower gives it, not normalised: float32, shape (p,).
-
-        Returns:
-            E^T q, cosines behind the head; float32, shape (k,).
-        """
-        agreements: Floats = self.head.directions(features[None])[0] @ self.concept_directions
-        return agreements
-
-    def concept_gradients(self, features: Floats) -> Floats:
-        """Tell how `concept_agreements` change with the features, through the head and its unit length.
-
-        Args:
-            features: As in `concept_agreements`, shape (p,).
-
-        Returns:
-            The Jacobian, float32, shape (p, k). At a kink of the head its left side, where the unit is off.
-        """
-        head = self.head
-        before = head.w1 @ features + head.b1
-        out = head.w2 @ np.maximum(before, 0) + head.b2
-        length = max(float(np.linalg.norm(out)), 1e-12)
-        q = out / length
-        tangent = (self.concept_directions - np.outer(q, q @ self.concept_directions)) / length
-        gradients: Floats = head.w1.T @ ((before > 0)[:, None] * (head.w2.T @ tangent))
-        return gradients.astype(np.float32, copy=False)
+    def factors(self, code: ImageCode) -> tuple[float, float]:
+        """Return the scale, twice."""
+        return self.head.scale, self.head.scale
 
     def text_directions(self, text_embeddings: Floats) -> Floats:
         """Unit directions in the location space, (n, d), of texts as the text tower gives them, (n, p).
@@ -204,6 +160,30 @@ class GeoClipAlignment:
         """
         return self.head.directions(text_embeddings)
 
+    def location_direction(self, feature_direction: Floats) -> Floats:
+        """Send a text as CLIP's text tower gives it, (p,), to the location space, (d,)."""
+        direction: Floats = self.text_directions(feature_direction[None])[0]
+        return direction
+
+    def concept_agreements(self, features: Floats) -> Floats:
+        """Return E^T q of the raw embedding of one view, (p,): cosines behind the head; float32, (k,)."""
+        agreements: Floats = self.head.directions(features[None])[0] @ self.concept_directions
+        return agreements
+
+    def concept_gradients(self, features: Floats) -> Floats:
+        """Return the Jacobian of `concept_agreements`, (p, k), through the head and its unit length.
+
+        At a kink of the head its left side, where the unit is off.
+        """
+        head = self.head
+        before = head.w1 @ features + head.b1
+        out = head.w2 @ np.maximum(before, 0) + head.b2
+        length = max(float(np.linalg.norm(out)), TINY)
+        q = out / length
+        tangent = (self.concept_directions - np.outer(q, q @ self.concept_directions)) / length
+        gradients: Floats = head.w1.T @ ((before > 0)[:, None] * (head.w2.T @ tangent))
+        return gradients.astype(np.float32, copy=False)
+
 
 def save_geoclip(
     path: Path, head: Mapping[str, Floats], directions: Floats, concept_ids: Sequence[str]
@@ -211,7 +191,7 @@ def save_geoclip(
     """Write head and concept directions, shape (d, k), for `GeoClipAlignment.load`."""
     from safetensors.numpy import save
 
-    tensors = {name: head[name] for name in (*_HEAD, "logit_scale")}
+    tensors = {name: head[name] for name in _HEAD}
     tensors["directions"] = np.ascontiguousarray(directions, np.float32)
     path.write_bytes(save(tensors, metadata={"concept_ids": json.dumps(list(concept_ids))}))
 

@@ -1,8 +1,9 @@
-"""Reading the tensors of a release, the same way for every kind of alignment."""
+"""Reading the tensors and numbers of a release, the same way for every kind of alignment."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,15 +24,9 @@ def read_tensors(
 ) -> dict[str, NDArray[np.float32]]:
     """Read a release's `model.safetensors`.
 
-    Args:
-        path: The file.
-        names: Tensors it must hold.
-        kind: Kind of alignment that needs them, for messages.
-        remedy: What helps where the file cannot be read.
-
     Raises:
-        MissingFileError: The file is missing or damaged, or lacks a tensor; or a value is so large that
-            scores would not be finite.
+        MissingFileError: The file is missing or damaged, or lacks one of the tensors `names`; or a value is
+            so large that scores would not be finite.
     """
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
@@ -52,6 +47,17 @@ def read_tensors(
                 f"{path}: {name} must be finite and of a sound size, and is {fault}; {remedy}"
             )
     return tensors
+
+
+@contextmanager
+def section_error(path: Path) -> Iterator[None]:
+    """Say which file is to blame where something of the alignment section of a release cannot be read."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise MissingFileError(
+            f"{path.parent / 'config.json'}: the alignment section lacks or garbles {error}"
+        ) from error
 
 
 def number(section: Mapping[str, Any], name: str, *, positive: bool = False) -> float:

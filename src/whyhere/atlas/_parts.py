@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from whyhere._assembly import labels_of, prepare_gallery
+from whyhere._parts import labels_of, prepare_gallery
 from whyhere.alignment import Alignment, load_alignment
 from whyhere.concepts import ConceptLabel
 from whyhere.errors import MissingFileError

@@ -210,10 +210,10 @@ def remove(
 
 def prepare_gallery(release: Release) -> None:
     """Embed the gallery of a release, so that the first photo need not wait for it."""
-    from whyhere import _assembly
+    from whyhere import _parts
 
     with progress_bar("embedding the gallery") as progress:
-        _assembly.prepare_gallery(release, progress=progress)
+        _parts.prepare_gallery(release, progress=progress)
 
 
 def prepare_heads(release: Release) -> None:

@@ -1,4 +1,4 @@
-"""From the summands of a score to the record of a place, and from two of those to a contrast."""
+"""From the summands of a score to the record of a place, a contrast of two, and what concepts mean."""
 
 from __future__ import annotations
 
@@ -9,8 +9,19 @@ from numpy.typing import NDArray
 
 from whyhere.alignment import Contributions
 from whyhere.concepts import ConceptLabel
-from whyhere.geo import PlaceName
-from whyhere.prediction import Answer, ConceptContrast, ConceptContribution, Contrast
+from whyhere.geo import PlaceName, countries
+from whyhere.prediction import Answer, Contrast
+from whyhere.ranking import CellIndex, UnitIndex
+from whyhere.reasons import ConceptContrast, ConceptContribution
+
+MOSTLY = 0.5
+"""As few names as hold this much of a concept are its places, where three are enough."""
+NOTABLE = 0.15
+"""Two names that hold at least this much of it are named all the same."""
+
+_NAMED = 3
+_BY_UNIT = frozenset(("AR", "AU", "BR", "CA", "CN", "IN", "KZ", "RU", "US"))  # large: a name says too little
+_TINY = 1e-12
 
 
 def answer_of(
@@ -32,21 +43,10 @@ def answer_of(
 ) -> Answer:
     """Take the score of one place apart: every concept, and the landmarks that have a part in it.
 
-    Args:
-        contributions: Summands of the scores of some places.
-        row: Which of these places.
-        labels: Names of the concepts, and of the landmarks after them, in the order of the alignment.
-        strength: How strongly the photo shows each, shape (k + s,); see `strengths`.
-        rank: See `Answer`, as for the others below.
-        lat: Latitude in degrees.
-        lon: Longitude in degrees.
-        radius_km: Radius that `probability` speaks of.
-        probability: Probability within the radius.
-        place: What the point is called.
-        how: How the point was chosen.
-        asked: What was asked for.
-        asked_km: How far the point is from it.
-        meanings: `ConceptContribution.meaning` of some, by position in `labels`.
+    `row` says which of the places of `contributions` is meant; `labels` names the concepts, and the landmarks
+    after them, in the order of the alignment; `strength`, shape (k + s,), says how strongly the photo shows
+    each (`strengths`); `meanings` are `ConceptContribution.meaning` of some, by position in `labels`. The
+    others are fields of `Answer`.
     """
     values = dict(enumerate(contributions.concepts[row].tolist()))
     if len(contributions.landmark_rows):
@@ -91,3 +91,64 @@ def contrast(here: Answer, there: Answer) -> Contrast:
         for part in here.concepts
     )  # fmt: skip
     return Contrast(there, here.score - there.score, tuple(concepts), here.remainder - there.remainder)
+
+
+def concept_meanings(values: NDArray[np.float32], cells: CellIndex, index: UnitIndex) -> tuple[str, ...]:
+    """Name the places where a release has its concepts.
+
+    What counts is how far the map of a concept rises above its mean over the Earth by more than one standard
+    deviation, summed over the cells of each country, of the largest countries over each state, by area, which
+    counts less where the gallery was only filled: few photos tell what is there.
+
+    Args:
+        values: Concepts of every cell, as `Alignment.location_concepts` gives them, float32, shape (m, k).
+        cells: The m cells.
+        index: How they are shared by countries and units.
+
+    Returns:
+        For each concept "mostly Norway and Alaska" where at most three names hold half of it; "most in Chile
+        and Peru" where two hold a notable part; else "in many places"; "" for a concept with no map.
+    """
+    share = cells.prior_km2 / cells.prior_km2.sum()
+    rise = values - share @ values
+    spread = np.sqrt(share @ rise**2)
+    mass = share[:, None] * np.maximum(rise - spread, 0.0)
+    names, row_of_unit = _names(index.places.units)
+    by_name = np.zeros((len(names), values.shape[1]))
+    np.add.at(by_name, row_of_unit[index.unit], index.share[:, None] * mass[index.cell])
+    totals = by_name.sum(axis=0)
+    by_name /= np.maximum(totals, _TINY)
+    return tuple(
+        _told(by_name[:, column], names) if spread[column] > _TINY else ""
+        for column in range(values.shape[1])
+    )
+
+
+def _names(units: Sequence[tuple[str | None, str | None]]) -> tuple[list[str], NDArray[np.intp]]:
+    """Return what units are called here, and which of these names each has."""
+    called = []
+    for code, unit in units:
+        if code is None:
+            called.append("the open sea")
+        elif code in _BY_UNIT and unit is not None:
+            ambiguous = any(country.name == unit for country in countries().values())
+            called.append(f"{unit} ({code})" if ambiguous else unit)
+        else:
+            called.append(countries()[code].name)
+    names = list(dict.fromkeys(called))
+    row_of = {name: row for row, name in enumerate(names)}
+    return names, np.array([row_of[name] for name in called], np.intp)
+
+
+def _told(shares: NDArray[np.float64], names: Sequence[str]) -> str:
+    order = np.argsort(-shares, kind="stable")[:_NAMED]
+    for count in range(1, len(order) + 1):
+        if shares[order[:count]].sum() >= MOSTLY:
+            return f"mostly {_listed([names[row] for row in order[:count]])}"
+    if shares[order[:2]].sum() >= NOTABLE:
+        return f"most in {_listed([names[row] for row in order[:2]])}"
+    return "in many places"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

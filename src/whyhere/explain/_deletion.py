@@ -10,13 +10,14 @@ control is the map itself, shifted: as ragged as the map, but in the wrong place
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from typing import ClassVar, Literal
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
+from whyhere._record import Record
 from whyhere.alignment import Alignment
 from whyhere.encoders import ImageTower
 from whyhere.explain._regions import RegionMap, concept_column, first_cells, view_image, view_pixels
@@ -27,8 +28,7 @@ Control = Literal["region", "shifted"]
 _BLUR = 1 / 11  # standard deviation by side of the view: 20 px of 224, which leaves colours and no objects
 
 
-@dataclass(frozen=True, slots=True)
-class DeletionInsertion:
+class DeletionInsertion(Record, frozen=True):
     """Scores of one view with parts of it covered.
 
     Attributes:
@@ -40,6 +40,12 @@ class DeletionInsertion:
         deleted_random: The same with a random region covered: one row a control, by area.
         inserted_random: The same with all but a random region covered.
     """
+
+    json_fields: ClassVar[tuple[str, ...]] = (
+        *("areas", "original", "blank", "deleted", "inserted", "deleted_random", "inserted_random"),
+        *("deletion_effect", "insertion_effect", "deletion_area", "insertion_area"),
+        *("random_deletion_area", "random_insertion_area"),
+    )
 
     areas: tuple[float, ...]
     original: float
@@ -84,17 +90,6 @@ class DeletionInsertion:
     def _area(self, start: float, between: Sequence[float] | NDArray[np.float64], end: float) -> float:
         x, y = np.array([0.0, *self.areas, 1.0]), np.array([start, *between, end])
         return float(((y[1:] + y[:-1]) / 2 * np.diff(x)).sum())
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the scores, effects and areas under the curves as JSON knows them."""
-        return asdict(self) | {
-            "deletion_effect": self.deletion_effect,
-            "insertion_effect": self.insertion_effect,
-            "deletion_area": self.deletion_area,
-            "insertion_area": self.insertion_area,
-            "random_deletion_area": self.random_deletion_area,
-            "random_insertion_area": self.random_insertion_area,
-        }
 
 
 def deletion_insertion(
@@ -192,15 +187,7 @@ def concept_score(
 
 
 def random_region(region: RegionMap, rng: np.random.Generator) -> NDArray[np.intp]:
-    """Return the patches of a map in an order whose every beginning is one connected region.
-
-    Args:
-        region: The map; its heat plays no part.
-        rng: Where the randomness comes from.
-
-    Returns:
-        Indices into the flattened grid, each once, shape (grid * grid,).
-    """
+    """Return the patches of a map, (grid * grid,), in an order whose every beginning is one region."""
     grid = len(region.heat)
     taken = np.zeros(grid * grid, np.bool_)
     order, border = [], [int(rng.integers(grid * grid))]
@@ -222,7 +209,7 @@ def _shifted(region: RegionMap, rng: np.random.Generator) -> NDArray[np.intp]:
     """Return the patches of a map that was moved to another place, hottest first."""
     grid = len(region.heat)
     down, across = rng.integers(min(2, grid - 1), max(grid - 1, 2), 2).tolist()
-    return replace(region, heat=np.roll(region.heat, (down, across), (0, 1))).order()
+    return msgspec.structs.replace(region, heat=np.roll(region.heat, (down, across), (0, 1))).order()
 
 
 def _cover(view: Image.Image, fill: Fill) -> Image.Image:

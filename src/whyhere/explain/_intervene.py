@@ -7,7 +7,7 @@ places afterwards is the release's own alignment, so the effect is the model's, 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -102,13 +102,10 @@ class Plan:
 def strengths(code: ImageCode) -> NDArray[np.float64]:
     """Say how strongly a photo shows each concept, as a share of its strongest one.
 
-    Args:
-        code: The photo.
-
     Returns:
         z_img divided by its largest magnitude, -1 to 1, below 0 for less than usual where the release tells
-            that, zeros where all of it is 0; then how much the photo looks like each landmark, 0 to 1.
-            Float64, shape (k + s,).
+        that, zeros where all of it is 0; then how much the photo looks like each landmark, 0 to 1.
+        Float64, shape (k + s,).
     """
     z = code.z_img.astype(np.float64)
     return np.concatenate((z / (np.abs(z).max(initial=0.0) or 1.0), code.landmarks.astype(np.float64)))
@@ -141,7 +138,8 @@ def plan(
         if isinstance(names, str):
             raise UsageError(f"{option} takes several names; put {names!r} into a list")
     labels = tuple(concepts)
-    columns = [_columns(name, labels) for name in without]
+    groups = {name_key(label.group): label.group for label in reversed(labels)}
+    columns = [_columns(name, labels, groups) for name in without]
     zeroed = frozenset(column for found in columns for column in found)
     single = frozenset(found[0] for found in columns if len(found) == 1)
     values: dict[int, float] = {}
@@ -154,7 +152,11 @@ def plan(
         if column in zeroed or column in values:
             raise UsageError(f"{labels[column].name!r} is named twice; remove it or set it, once")
         values[column] = float(value)
-    kept = tuple(dict.fromkeys(_known_group(name, labels) for name in only))
+    for name in only:
+        if name_key(name) not in groups:
+            known = ", ".join(sorted(groups.values()))
+            raise UsageError(f"no group of concepts is called {name!r}; groups: {known}")
+    kept = tuple(dict.fromkeys(groups[name_key(name)] for name in only))
     return Plan(labels, zeroed, single | values.keys(), kept, values, remainder)
 
 
@@ -171,36 +173,20 @@ def intervene(
     return plan(concepts, without=without, only=only, set_=set_, remainder=remainder).apply(code)
 
 
-def _columns(name: str, labels: Sequence[ConceptLabel]) -> list[int]:
+def _columns(name: str, labels: Sequence[ConceptLabel], groups: Mapping[str, str]) -> list[int]:
     """Return the concept of that name, else the group of that name, else the concept of that synonym."""
     column = find_concept(name, labels, synonyms=False)
-    if column is not None:
-        return [column]
-    group = _group(name, labels)
-    if group is None:
-        column = find_concept(name, labels)
-        if column is not None:
-            return [column]
-        raise _unknown("concept or group", name, labels, _group_names(labels))
-    return [column for column, label in enumerate(labels) if label.group == group]
+    group = groups.get(name_key(name))
+    if column is None and group is not None:
+        return [column for column, label in enumerate(labels) if label.group == group]
+    column = find_concept(name, labels) if column is None else column
+    if column is None:
+        raise _unknown("concept or group", name, labels, groups.values())
+    return [column]
 
 
-def _group(name: str, labels: Sequence[ConceptLabel]) -> str | None:
-    return next((label.group for label in labels if name_key(label.group) == name_key(name)), None)
-
-
-def _known_group(name: str, labels: Sequence[ConceptLabel]) -> str:
-    group = _group(name, labels)
-    if group is None:
-        known = ", ".join(sorted(_group_names(labels)))
-        raise UsageError(f"no group of concepts is called {name!r}; groups: {known}")
-    return group
-
-
-def _group_names(labels: Sequence[ConceptLabel]) -> set[str]:
-    return {label.group for label in labels}
-
-
-def _unknown(kind: str, name: str, labels: Sequence[ConceptLabel], groups: Iterable[str] = ()) -> UsageError:
-    meant = unknown_concept(name, labels, others=groups)
+def _unknown(
+    kind: str, name: str, labels: Sequence[ConceptLabel], groups: Collection[str] = ()
+) -> UsageError:
+    meant = unknown_concept(name, labels, others=set(groups))
     return UsageError(f"no {kind} of this release is called {name!r}{meant} (see `whyhere concepts list`)")

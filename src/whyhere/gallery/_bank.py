@@ -31,8 +31,7 @@ from numpy.typing import NDArray
 from whyhere._io import MEMORY, exclusive, file_problem, known_sha256, plain, put_in_place, sha256_of
 from whyhere.encoders import LocationEncoder
 from whyhere.errors import MissingFileError
-from whyhere.gallery._gallery import Gallery
-from whyhere.gallery._land import empty_land, empty_land_fingerprint
+from whyhere.gallery._gallery import Gallery, empty_land, empty_land_fingerprint
 from whyhere.gallery._neighbourhoods import ALGORITHM, Encoder, Neighbourhoods
 
 Progress = Callable[[int, int], None]
@@ -53,13 +52,13 @@ def open_gallery(
     *,
     smoothing_km: float = 0.0,
     covers_land: bool = False,
-    verify: bool = False,
     progress: Progress | None = None,
 ) -> Gallery:
     """Open a gallery; embed it where that was never done, or where its bank is damaged.
 
     Two processes may do so at once: one embeds, the other waits and opens the same bank. A process killed at
-    any moment and a full disk leave no bank rather than half of one.
+    any moment and a full disk leave no bank rather than half of one. The whole bank is read and compared with
+    its checksum only where size, times or inode of its file changed since that was last done.
 
     Args:
         coordinates: `.npy` file of latitudes and longitudes in degrees, float64, shape (n, 2).
@@ -68,13 +67,12 @@ def open_gallery(
         smoothing_km: Keep the embeddings of neighbourhoods of this scale instead of those of single places;
             see `Neighbourhoods`. 0 keeps single places.
         covers_land: Add points where the coordinates leave land empty; see `empty_land`. They come last.
-        verify: Read the whole bank and compare it with its checksum. Else that is done only where size, times
-            or inode of its file changed since it last was.
         progress: Called with places done and places in all while the gallery is embedded, first with 0.
 
     Raises:
         MissingFileError: Coordinates or weights are missing or damaged, or the bank cannot be written.
     """
+    told = progress or _silent
     lat, lon = _read_coordinates(coordinates)
     own = len(lat)
 
@@ -86,19 +84,19 @@ def open_gallery(
     fingerprint = fingerprint_now(cache / MEMORY)
     folder = cache / fingerprint
     if covers_land:
-        lat, lon = _filled(folder, lat, lon, progress or _silent)
-    embeddings = _open_bank(folder, len(lat), verify, covers_land)
+        lat, lon = _filled(folder, lat, lon, told)
+    embeddings = _open_bank(folder, len(lat), covers_land)
     if embeddings is None:
         try:
             cache.mkdir(parents=True, exist_ok=True)
             with exclusive(cache / ".lock", required=False) as alone:
-                embeddings = _open_bank(folder, len(lat), verify, covers_land)
+                embeddings = _open_bank(folder, len(lat), covers_land)
                 if embeddings is None:
                     if folder.is_dir():
                         print(f"whyhere: {folder} is damaged: the gallery is embedded again", file=sys.stderr)
-                    if alone:
-                        _sweep(cache)
-                    told = progress or _silent
+                    if alone:  # nobody else is building: sweep up what killed builds left
+                        for left in cache.glob(".*.partial"):
+                            shutil.rmtree(left, ignore_errors=True)
                     encoder: Encoder = LocationEncoder.load(encoder_weights)
                     if smoothing_km:
                         told(0, len(lat))
@@ -111,11 +109,11 @@ def open_gallery(
                         encoder,
                         lat,
                         lon,
-                        lambda: fingerprint_now(None) == fingerprint,
                         told,
                         keep_coordinates=covers_land,
+                        unchanged=lambda: fingerprint_now(None) == fingerprint,
                     )
-                    embeddings = _open_bank(folder, len(lat), verify, covers_land)
+                    embeddings = _open_bank(folder, len(lat), covers_land)
         except OSError as error:
             need_mb = len(lat) * LocationEncoder.dim * _DTYPE.itemsize / 1e6
             raise MissingFileError(
@@ -144,21 +142,6 @@ def bank_problem(folder: Path, told: Callable[[int], None] | None = None) -> str
     return next((problem for problem in problems if problem), None)
 
 
-def _recorded(folder: Path) -> dict[str, dict[str, Any]]:
-    """Return size and SHA-256 of the files of a bank by its manifest; nothing where that is damaged."""
-    try:
-        manifest: Any = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-        if manifest["fingerprint"] != folder.name:
-            return {}
-        recorded = {"embeddings.npy": {"size": manifest["bytes"], "sha256": manifest["sha256"]}}
-        if "coordinates" in manifest:
-            kept = manifest["coordinates"]
-            recorded["coordinates.npy"] = {"size": kept["size"], "sha256": kept["sha256"]}
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return {}
-    return recorded
-
-
 def gallery_fingerprint(
     coordinates: Path,
     encoder_weights: Path,
@@ -170,10 +153,10 @@ def gallery_fingerprint(
     """Return 32 hexadecimal digits that change whenever the embeddings would: files, algorithm, format.
 
     Args:
-        coordinates: As for `open_gallery`.
-        encoder_weights: As for `open_gallery`.
-        smoothing_km: As for `open_gallery`.
-        covers_land: As for `open_gallery`.
+        coordinates: As for `open_gallery`, as the next three.
+        encoder_weights: The location encoder's file.
+        smoothing_km: Scale of neighbourhoods.
+        covers_land: Whether points are added.
         memory: File that remembers checksums; without it the files are read in full.
 
     Raises:
@@ -192,62 +175,65 @@ def gallery_fingerprint(
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
 
 
+def _recorded(folder: Path) -> dict[str, dict[str, Any]]:
+    """Return size and SHA-256 of the files of a bank by its manifest; nothing where that is damaged."""
+    try:
+        manifest: Any = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        if manifest["fingerprint"] != folder.name:
+            return {}
+        recorded = {"embeddings.npy": {"size": manifest["bytes"], "sha256": manifest["sha256"]}}
+        if "coordinates" in manifest:
+            recorded["coordinates.npy"] = {key: manifest["coordinates"][key] for key in ("size", "sha256")}
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return {}
+    return recorded
+
+
 def _filled(
     folder: Path, lat: Float64Array, lon: Float64Array, progress: Progress
 ) -> tuple[Float64Array, Float64Array]:
     """Return the coordinates with those of empty land after them: the bank's own copy, else found anew."""
-    own = len(lat)
-    try:
-        recorded = _recorded(folder).get("coordinates.npy")
-        if recorded is None or file_problem(folder / "coordinates.npy", recorded, folder.parent / MEMORY):
-            raise MissingFileError("no coordinates that can be trusted")
-        points = _read_coordinates(folder / "coordinates.npy")
-        if np.array_equal(points[0][:own], lat) and np.array_equal(points[1][:own], lon):
-            return points
-    except MissingFileError:
-        pass  # the bank is not there yet, or damaged
+    own, kept = len(lat), folder / "coordinates.npy"
+    recorded = _recorded(folder).get(kept.name)
+    if recorded is not None and not file_problem(kept, recorded, folder.parent / MEMORY):
+        try:
+            points = _read_coordinates(kept)
+            if np.array_equal(points[0][:own], lat) and np.array_equal(points[1][:own], lon):
+                return points
+        except MissingFileError:
+            pass  # damaged in a way that its checksum agrees with
     progress(0, own)
-    added_lat, added_lon = empty_land(lat, lon)
-    lat, lon = np.concatenate((lat, added_lat)), np.concatenate((lon, added_lon))
-    lat.flags.writeable = lon.flags.writeable = False
-    return lat, lon
-
-
-def _silent(done: int, total: int) -> None:
-    """Report nothing."""
+    return _read_only(np.concatenate(([lat, lon], empty_land(lat, lon)), axis=1))
 
 
 def _read_coordinates(path: Path) -> tuple[Float64Array, Float64Array]:
-    """Return latitudes and longitudes, read-only."""
     try:
         with plain(path).open("rb") as file:  # NumPy leaves it open where an archive is damaged
-            points = np.load(file, allow_pickle=False)
+            points: Any = np.load(file, allow_pickle=False)
     except FileNotFoundError as error:
         raise MissingFileError(f"{path}: the gallery's coordinates are missing; {_REMEDY}") from error
     except (OSError, ValueError, EOFError, MemoryError, OverflowError, BadZipFile) as error:
         raise MissingFileError(f"{path}: not an array of coordinates ({error}); {_REMEDY}") from error
-    if (
-        not isinstance(points, np.ndarray)
-        or points.dtype != np.float64
-        or points.ndim != 2
-        or points.shape[1] != 2
-    ):
-        found = f"{points.dtype} {points.shape}" if isinstance(points, np.ndarray) else "an archive"
+    is_array = isinstance(points, np.ndarray)
+    if not (is_array and points.dtype == np.float64 and points.ndim == 2 and points.shape[1] == 2):
+        found = f"{points.dtype} {points.shape}" if is_array else "an archive"
         raise MissingFileError(f"{path}: expected float64 (n, 2), found {found}; {_REMEDY}")
     if not len(points) or not (np.abs(points) <= (90, 180)).all():  # also false where one is NaN
         raise MissingFileError(
             f"{path}: empty, or a position is not (latitude, longitude) in degrees; {_REMEDY}"
         )
-    lat, lon = points.T.copy()
+    return _read_only(points.T)
+
+
+def _read_only(points: Float64Array) -> tuple[Float64Array, Float64Array]:
+    lat, lon = points.copy()
     lat.flags.writeable = lon.flags.writeable = False
     return lat, lon
 
 
-def _open_bank(folder: Path, places: int, verify: bool, covers_land: bool) -> Float32Array | None:
+def _open_bank(folder: Path, places: int, covers_land: bool) -> Float32Array | None:
     """Map the bank, or return None where there is none that can be trusted."""
-    if covers_land and "coordinates.npy" not in _recorded(folder):
-        return None
-    if bank_problem(folder, (lambda done: None) if verify else None):
+    if (covers_land and "coordinates.npy" not in _recorded(folder)) or bank_problem(folder):
         return None
     try:
         mapped = np.load(folder / "embeddings.npy", mmap_mode="r", allow_pickle=False)
@@ -257,9 +243,7 @@ def _open_bank(folder: Path, places: int, verify: bool, covers_land: bool) -> Fl
     if bank.dtype != _DTYPE or bank.shape != (places, LocationEncoder.dim) or not bank.flags.c_contiguous:
         return None
     sample = bank[np.linspace(0, places - 1, min(places, _SAMPLED_ROWS)).astype(np.intp)].astype(np.float64)
-    if not (np.abs(np.linalg.norm(sample, axis=1) - 1) < 1e-5).all():
-        return None
-    return bank
+    return bank if (np.abs(np.linalg.norm(sample, axis=1) - 1) < 1e-5).all() else None
 
 
 def _build(
@@ -267,10 +251,10 @@ def _build(
     encoder: Encoder,
     lat: Float64Array,
     lon: Float64Array,
-    unchanged: Callable[[], bool],
     progress: Progress,
     *,
-    keep_coordinates: bool = False,
+    keep_coordinates: bool,
+    unchanged: Callable[[], bool],
 ) -> None:
     """Embed into a directory beside `folder`, flush it to disk, and rename it into place.
 
@@ -301,13 +285,6 @@ def _build(
                 data = _unit(encoder.embed(lat[part], lon[part], progress=report)).tobytes()
                 file.write(data)
                 digest.update(data)
-        if keep_coordinates:
-            with (stage / "coordinates.npy").open("w+b") as file:
-                np.save(file, np.stack((lat, lon), axis=1))
-        if not unchanged():
-            raise MissingFileError(
-                f"{folder}: coordinates or weights changed while they were read; try again"
-            )
         manifest: dict[str, Any] = {
             "format": _FORMAT,
             "fingerprint": folder.name,
@@ -318,9 +295,13 @@ def _build(
         }
         if keep_coordinates:
             kept = stage / "coordinates.npy"
+            np.save(kept, np.stack((lat, lon), axis=1))
             manifest["coordinates"] = {"size": kept.stat().st_size, "sha256": sha256_of(kept)}
-        with (stage / "manifest.json").open("w", encoding="utf-8") as text:
-            text.write(json.dumps(manifest, indent=2) + "\n")
+        if not unchanged():
+            raise MissingFileError(
+                f"{folder}: coordinates or weights changed while they were read; try again"
+            )
+        (stage / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
         put_in_place(stage, folder)
     finally:
         shutil.rmtree(stage, ignore_errors=True)
@@ -349,7 +330,5 @@ def _unit(embeddings: Float32Array) -> Float32Array:
     return unit
 
 
-def _sweep(cache: Path) -> None:
-    """Remove what killed builds left. Only for the holder of the lock: nobody else is building then."""
-    for left in cache.glob(".*.partial"):
-        shutil.rmtree(left, ignore_errors=True)
+def _silent(done: int, total: int) -> None:
+    """Report nothing."""

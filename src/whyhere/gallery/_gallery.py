@@ -1,23 +1,37 @@
-"""A gallery in memory and the search in it.
-
-Search is exact, and a query's answer depends neither on the other queries of a call nor on the machine's
-matrix kernels: those only pick candidates, generously enough that their rounding cannot lose one, and the
-candidates are scored again in float64.
-"""
+"""The places of a gallery: their embeddings, what lies between them, and the countries that they are in."""
 
 from __future__ import annotations
 
+import hashlib
+import json
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from whyhere._io import write_atomically
+from whyhere.geo import (
+    cells_of,
+    country_units,
+    great_circle_km,
+    land_cells,
+    land_fingerprint,
+    populated_cells,
+    tables_fingerprint,
+)
+
 Float32Array = NDArray[np.float32]
 Float64Array = NDArray[np.float64]
+Unit = tuple[str | None, str | None]
 
-_RESCORE_ROWS = 2048  # 8 MB in float64
-_SCORE_BYTES = 64 * 2**20  # most memory for the approximate scores of a group of queries
-_LARGEST = 1e30  # dot products stay finite in float32
+LAND_RESOLUTION = 3
+TOWN_RESOLUTION = 4
+
+_UNITS_VERSION = 2  # changes whenever other units would be found for the same places and tables
+_NEIGHBOURS = 8
+_AS_NEAR_AS_CAN_BE_KM = 0.001
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,107 +55,121 @@ class Gallery:
     def __len__(self) -> int:
         return len(self.lat)
 
-    def scores(self, query: Float32Array) -> Float32Array:
-        """Score every place by dot product.
 
-        Queries are multiplied one at a time, always with the whole bank, so a query's scores are the same
-        bits whatever else is asked in the call. (One product for all would be faster for many queries, but
-        kernels round differently for matrices of different widths.) Two equal places may differ in the last
-        bit, and scores are within 4e-5 |query| of the exact product; `search` has neither limit.
+def interpolate(gallery: Gallery, lat: NDArray[np.float64], lon: NDArray[np.float64]) -> Float32Array:
+    """Embed positions between the places of a gallery whose embeddings are those of neighbourhoods.
 
-        Args:
-            query: float32, shape (q, dim).
+    Such embeddings change slowly from place to place, so that the nearest eight, weighted by the inverse
+    square of their distance (Shepard 1968), stand for what lies between them; a place of the gallery has its
+    own. The exact average would need every single place of the gallery embedded anew.
 
-        Returns:
-            float32, shape (q, n).
+    Args:
+        gallery: The gallery.
+        lat: Latitudes in degrees, shape (n,).
+        lon: Longitudes in degrees, shape (n,).
 
-        Raises:
-            ValueError: `query` has another shape or type, or is not finite.
-        """
-        self._check(query)
-        result = np.empty((len(query), len(self)), np.float32)
-        for row, vector in zip(result, query, strict=True):
-            np.dot(self.embeddings, _aligned_copy(vector), out=row)
-        return result
-
-    def search(self, query: Float32Array, k: int) -> tuple[Float32Array, NDArray[np.int64]]:
-        """Find the k places with the highest dot products, exactly.
-
-        Args:
-            query: float32, shape (q, dim).
-            k: Places wanted; with more than there are, all are returned.
-
-        Returns:
-            Scores (float32; products summed in float64, rounded once) and rows, both of shape (q, min(k, n)),
-            best first, equal scores in the order of the gallery.
-
-        Raises:
-            ValueError: `query` has another shape or type or is not finite, or k is below 1.
-        """
-        self._check(query)
-        if k < 1:
-            raise ValueError(f"k must be 1 or more, not {k}")
-        k = min(k, len(self))
-        scores = np.empty((len(query), k), np.float32)
-        rows = np.empty((len(query), k), np.int64)
-        group = max(1, _SCORE_BYTES // (4 * len(self)))
-        for start in range(0, len(query), group):
-            # Any kernel will do here, so all queries of the group go through one matrix product.
-            approximate = query[start : start + group] @ self.embeddings.T
-            for offset, estimate in enumerate(approximate):
-                vector = query[start + offset]
-                candidates = _candidates(estimate, k, self._slack(vector))
-                exact = self._exact(vector, candidates)
-                best = np.argsort(-exact, kind="stable")[:k]
-                scores[start + offset], rows[start + offset] = exact[best], candidates[best]
-        return scores, rows
-
-    def _slack(self, vector: Float32Array) -> float:
-        """How far two approximate scores may be off against each other, whatever the order of summation.
-
-        The error of a float32 dot product is at most d u / (1 - d u) times the sum of |products|, u = 2^-24
-        (Higham 2002, section 3.1), which Cauchy-Schwarz bounds by |query| |place|; places have length 1.
-        Four more roundings cover the final one, which can make unequal scores equal, and lengths not quite 1;
-        the tiny constant covers underflow.
-        """
-        relative = (len(vector) + 4) * 2.0**-24 * 1.01
-        return 2 * relative * float(np.linalg.norm(vector.astype(np.float64))) + 1e-35
-
-    def _exact(self, vector: Float32Array, candidates: NDArray[np.int64]) -> Float32Array:
-        """Dot products with chosen places, summed in float64 and rounded once, in chunks of bounded size."""
-        wide = vector.astype(np.float64)
-        result = np.empty(len(candidates), np.float32)
-        for start in range(0, len(candidates), _RESCORE_ROWS):
-            chosen = self.embeddings[candidates[start : start + _RESCORE_ROWS]].astype(np.float64)
-            # Summation along a row in NumPy's own order, which does not depend on the number of rows.
-            result[start : start + _RESCORE_ROWS] = (chosen * wide).sum(axis=1)
-        return result
-
-    def _check(self, query: Float32Array) -> None:
-        dim = self.embeddings.shape[1]
-        if not isinstance(query, np.ndarray) or query.dtype != np.float32:
-            raise ValueError(
-                f"query must be a float32 array, not {getattr(query, 'dtype', type(query).__name__)}"
-            )
-        if query.ndim != 2 or query.shape[1] != dim:
-            raise ValueError(f"query must have shape (q, {dim}), not {query.shape}")
-        if not (np.abs(query) < _LARGEST).all():  # also where one is NaN
-            raise ValueError(f"query has numbers that are not finite or beyond {_LARGEST:g}")
+    Returns:
+        Unit embeddings, float32, shape (n, 512).
+    """
+    result = np.empty((len(lat), gallery.embeddings.shape[1]), np.float32)
+    count = min(_NEIGHBOURS, len(gallery))
+    for row, (y, x) in enumerate(zip(lat, lon, strict=True)):
+        km = great_circle_km(y, x, gallery.lat, gallery.lon)
+        nearest = np.sort(np.argpartition(km, count - 1)[:count])
+        mean = np.maximum(km[nearest], _AS_NEAR_AS_CAN_BE_KM) ** -2.0 @ gallery.embeddings[nearest]
+        result[row] = mean / np.linalg.norm(mean)
+    return result
 
 
-def _candidates(estimate: Float32Array, k: int, slack: float) -> NDArray[np.int64]:
-    """Rows that may be among the best k when no estimate is off by more than half of `slack`, ascending."""
-    if k >= len(estimate):
-        return np.arange(len(estimate), dtype=np.int64)
-    kth = float(np.partition(estimate, len(estimate) - k)[len(estimate) - k])
-    threshold = np.nextafter(np.float32(kth - slack), np.float32(-np.inf))
-    return np.flatnonzero(estimate >= threshold).astype(np.int64, copy=False)
+def empty_land(lat: Float64Array, lon: Float64Array) -> tuple[Float64Array, Float64Array]:
+    """Return positions that fill the land on which a gallery has no point: one in every empty land cell.
+
+    GeoCLIP's 100,000 points are where photos are shared: three quarters of the land have none within a
+    hundred kilometres. Cells of resolution 3 (some 60 km from their middle to their edge) are filled wherever
+    there is land, and cells of resolution 4 (23 km) wherever GeoNames has a place, which is where photos are
+    taken.
+
+    Args:
+        lat: Latitudes of the gallery in degrees, shape (n,).
+        lon: Longitudes, shape (n,).
+
+    Returns:
+        Latitudes and longitudes of one position in every land cell of `LAND_RESOLUTION` that is empty, then
+        in every cell of `TOWN_RESOLUTION` that still is empty and holds a place; always in the same order.
+    """
+    own = len(lat)
+    for resolution, cells_with in ((LAND_RESOLUTION, land_cells), (TOWN_RESOLUTION, populated_cells)):
+        cells, cell_lat, cell_lon = cells_with(resolution)
+        empty = ~np.isin(cells, cells_of(lat, lon, resolution))
+        lat, lon = np.concatenate((lat, cell_lat[empty])), np.concatenate((lon, cell_lon[empty]))
+    return lat[own:], lon[own:]
 
 
-def _aligned_copy(vector: Float32Array) -> Float32Array:
-    """Copy to an address divisible by 64, so that kernels never split it differently."""
-    room = np.empty(vector.nbytes + 64, np.uint8)
-    start = -room.ctypes.data % 64
-    copy: Float32Array = room[start : start + vector.nbytes].view(np.float32)
-    copy[:] = vector
-    return copy
+def empty_land_fingerprint() -> str:
+    """Return what the filled positions depend on beside the gallery's own."""
+    return (
+        f"land cells of resolution {LAND_RESOLUTION}, town cells of resolution {TOWN_RESOLUTION}, version 1: "
+        f"{land_fingerprint()}"
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PlaceUnits:
+    """Which country and first-level unit each place lies in.
+
+    Attributes:
+        units: Country code and name of the first-level unit, each None where there is none, shape (u,).
+        of_place: Row of `units` for every place, shape (n,).
+    """
+
+    units: tuple[Unit, ...]
+    of_place: NDArray[np.intp]
+
+    @classmethod
+    def of(cls, lat: NDArray[np.float64], lon: NDArray[np.float64]) -> PlaceUnits:
+        """Find the units of positions in degrees, each of shape (n,)."""
+        found = country_units(lat, lon)
+        units = tuple(dict.fromkeys(found))
+        row_of = {unit: row for row, unit in enumerate(units)}
+        return cls(units, np.array([row_of[unit] for unit in found], np.intp))
+
+
+def open_units(lat: NDArray[np.float64], lon: NDArray[np.float64], folder: Path) -> PlaceUnits:
+    """Return the units of a gallery's places, from `folder` where they were found before.
+
+    Finding them takes seconds and reading them milliseconds. A directory that cannot be written, and a file
+    that is damaged or was made by other tables, cost those seconds again and change nothing else.
+
+    Args:
+        lat: Latitudes in degrees, shape (n,).
+        lon: Longitudes in degrees, shape (n,).
+        folder: Directory of the gallery's bank.
+    """
+    parts = (f"units {_UNITS_VERSION} {tables_fingerprint()}".encode(), lat.tobytes(), lon.tobytes())
+    path = folder / f"units-{hashlib.sha256(b''.join(parts)).hexdigest()[:16]}.json"
+    if (kept := _kept_units(path, len(lat))) is not None:
+        return kept
+    found = PlaceUnits.of(lat, lon)
+    text = json.dumps({"units": found.units, "of_place": found.of_place.tolist()}, separators=(",", ":"))
+    with suppress(OSError):
+        write_atomically(path, f"{_check(text)}\n{text}")
+    return found
+
+
+def _kept_units(path: Path, places: int) -> PlaceUnits | None:
+    """Read what `open_units` kept, or return None where there is nothing that can be used."""
+    try:
+        check, _, text = path.read_text(encoding="utf-8").partition("\n")
+        if check != _check(text):
+            return None
+        value = json.loads(text)
+        units = tuple((code, name) for code, name in value["units"])
+        of_place = np.array(value["of_place"], np.intp)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    fits = of_place.shape == (places,) and (of_place >= 0).all() and (of_place < len(units)).all()
+    return PlaceUnits(units, of_place) if fits else None
+
+
+def _check(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

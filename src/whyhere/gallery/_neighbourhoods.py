@@ -124,9 +124,7 @@ class Neighbourhoods:
         for members in np.split(order, starts[1:]):
             near = self._near(positions[members])
             directions, area_km2, embeddings = (
-                self.directions[near],
-                self.area_km2[near],
-                self.embeddings[near],
+                array[near] for array in (self.directions, self.area_km2, self.embeddings)
             )
             for start in range(0, len(members), _BLOCK):
                 part = members[start : start + _BLOCK]

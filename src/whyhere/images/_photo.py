@@ -317,46 +317,37 @@ T = TypeVar("T")
 
 
 def prepared_ahead(
-    photos: Iterable[PhotoSource],
-    prepare: Callable[[PhotoSource, Room], T],
-    *,
-    on_error: Callable[[PhotoError], None] | None = None,
-) -> Iterator[T]:
+    photos: Iterable[PhotoSource], prepare: Callable[[PhotoSource, Room], T]
+) -> Iterator[T | PhotoError]:
     """Yield what becomes of photos, in their order; the next ones are read meanwhile.
 
-    Whoever stops early, as by Ctrl-C, does not wait for photos that nobody wants any more.
+    In the place of a photo that cannot be read stands its error. Whoever stops early, as by Ctrl-C, does not
+    wait for photos that nobody wants any more.
 
     Args:
         photos: The photos, read lazily.
         prepare: Reads one photo with `open_photo(..., room=...)` and makes something small of it: several
             photos at full size would not fit into memory. Called in threads.
-        on_error: Called with each photo that cannot be read, which is then left out; without it the first
-            such photo raises its error.
     """
     waiting = iter(photos)
     ended = threading.Event()
     pool = ThreadPoolExecutor(_THREADS, thread_name_prefix=DECODER)
 
-    def prepared(photo: PhotoSource) -> T:
-        with Room(ended) as room:
-            return prepare(photo, room)
+    def prepared(photo: PhotoSource) -> T | PhotoError:
+        try:
+            with Room(ended) as room:
+                return prepare(photo, room)
+        except PhotoError as error:
+            return error
 
-    def submit() -> list[Future[T]]:
+    def submit() -> list[Future[T | PhotoError]]:
         return [pool.submit(prepared, photo) for photo in islice(waiting, READ_AHEAD)]
 
     try:
         batch = submit()
         while batch:
             following = submit()
-            ready: list[T] = []
-            for future in batch:
-                try:
-                    ready.append(future.result())
-                except PhotoError as error:
-                    if on_error is None:
-                        raise
-                    on_error(error)
-            yield from ready
+            yield from [future.result() for future in batch]
             batch = following
     finally:
         ended.set()

@@ -3,12 +3,23 @@
 `cell_probabilities` spreads probability over H3 cells, `rank_places` merges cells into places that differ.
 """
 
-from whyhere.ranking._config import RankingConfig
-from whyhere.ranking._countries import UnitIndex, country_shares
-from whyhere.ranking._gallery_softmax import gallery_softmax
-from whyhere.ranking._hint import HINT_STRENGTH, hint_log_prior
-from whyhere.ranking._places import COVERAGE, RankedPlace, rank_places
-from whyhere.ranking._surface import CellIndex, cell_probabilities
+from whyhere.ranking._cells import (
+    HINT_STRENGTH,
+    CellIndex,
+    UnitIndex,
+    cell_probabilities,
+    country_shares,
+    gallery_softmax,
+    hint_log_prior,
+)
+from whyhere.ranking._places import (
+    COVERAGE,
+    RankedPlace,
+    RankingConfig,
+    best_points,
+    rank_places,
+    surroundings,
+)
 
 __all__ = [
     "COVERAGE",
@@ -17,9 +28,11 @@ __all__ = [
     "RankedPlace",
     "RankingConfig",
     "UnitIndex",
+    "best_points",
     "cell_probabilities",
     "country_shares",
     "gallery_softmax",
     "hint_log_prior",
     "rank_places",
+    "surroundings",
 ]

@@ -171,8 +171,7 @@ def _write_heads(
     import numpy as np
     from safetensors.numpy import load_file
 
-    from whyhere.alignment import GeoClipHead
-    from whyhere.alignment._geoclip import save_geoclip
+    from whyhere.alignment import GeoClipHead, save_geoclip
 
     concepts = {concept.id: concept for concept in bank}
     unknown = [concept_id for concept_id in ids if concept_id not in concepts]

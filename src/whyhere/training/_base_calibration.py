@@ -8,10 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from whyhere.explain import best_points
 from whyhere.gallery import Gallery
 from whyhere.geo import great_circle_km
-from whyhere.ranking import CellIndex, RankedPlace, cell_probabilities, rank_places
+from whyhere.ranking import CellIndex, RankedPlace, best_points, cell_probabilities, rank_places
 from whyhere.training._forecast import forecast_loss
 
 Doubles = NDArray[np.float64]

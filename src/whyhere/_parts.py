@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from whyhere.alignment import Alignment, GeoClipAlignment, PhotoCodeAlignment, load_alignment
+from whyhere.alignment import Alignment, ImageCode, load_alignment
 from whyhere.concepts import ConceptLabel, LandmarkLabel, read_labels, read_landmarks
 from whyhere.embeddings import Embedder
 from whyhere.encoders import ImageTower
 from whyhere.errors import MissingFileError
+from whyhere.explain import concept_meanings
 from whyhere.gallery import Gallery, PlaceUnits, open_gallery, open_units
+from whyhere.geo import great_circle_km
 from whyhere.images import PreprocessSpec
 from whyhere.prediction import ReleaseCard
-from whyhere.ranking import RankingConfig
+from whyhere.ranking import CellIndex, RankingConfig, UnitIndex
 from whyhere.releases import Release, galleries_dir, prepare_heads
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Parts:
     """Everything that a locator is made of.
 
@@ -34,9 +37,8 @@ class Parts:
         view_average: What is averaged over the views of a photo: "embeddings" of unit length, before the
             alignment sees them, or "logits", for which it sees the raw embeddings of all views.
         tower_name: Asset name of the image tower; "" for one that whyhere does not know.
-        units: The country of every place of the gallery; found at the first answer where it is None.
+        units: The country of every place of the gallery; found when first needed where it is None.
         landmarks: Names of the landmarks, in the order of the alignment; empty for a release without any.
-        labels: Names of the concepts and of the landmarks after them.
     """
 
     tower: ImageTower
@@ -50,15 +52,53 @@ class Parts:
     tower_name: str = ""
     units: PlaceUnits | None = None
     landmarks: tuple[LandmarkLabel, ...] = ()
-    labels: tuple[ConceptLabel, ...] = field(init=False, repr=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "labels", self.concepts + tuple(one.concept for one in self.landmarks))
+    @cached_property
+    def labels(self) -> tuple[ConceptLabel, ...]:
+        """Names of the concepts, and of the landmarks after them."""
+        return self.concepts + tuple(one.concept for one in self.landmarks)
+
+    @cached_property
+    def cells(self) -> CellIndex:
+        """The H3 cells that probability is spread over."""
+        gallery, ranking = self.gallery, self.ranking
+        return CellIndex.build(
+            gallery.lat,
+            gallery.lon,
+            resolution=ranking.cell_resolution,
+            added=gallery.added,
+            added_weight=ranking.added_weight,
+        )
+
+    @cached_property
+    def countries(self) -> UnitIndex:
+        """How the cells are shared by countries and their first-level units."""
+        return UnitIndex.build(self.units or PlaceUnits.of(self.gallery.lat, self.gallery.lon), self.cells)
+
+    @cached_property
+    def _where_concepts_are(self) -> tuple[str, ...]:
+        """Where the release has each of its concepts, in words; from one place of every cell, once."""
+        _, first = np.unique(self.cells.cell_of_point, return_index=True)
+        values = self.alignment.location_concepts(self.gallery.embeddings[first])
+        return concept_meanings(values, self.cells, self.countries)
 
     @property
     def embedder(self) -> Embedder:
         """What turns a photo into what the alignment sees: the one slow step."""
         return Embedder(self.tower, self.preprocessing, self.view_average)
+
+    def meanings(self, code: ImageCode, point: int) -> dict[int, str]:
+        """Say by label where the release has its concepts, and whose photo a landmark is and how far off."""
+        told = dict(enumerate(self._where_concepts_are))
+        for similar in code.similar:
+            landmark = self.landmarks[similar.landmark]
+            photo = landmark.photos[similar.photo]
+            km = great_circle_km(self.gallery.lat[point], self.gallery.lon[point], landmark.lat, landmark.lon)
+            credit = ", ".join(text for text in (photo.author, photo.licence, photo.source) if text)
+            told[len(self.concepts) + similar.landmark] = (
+                f"looks like “{photo.title}” ({similar.cosine:.2f}), {float(km):,.0f} km from here; {credit}"
+            )
+        return told
 
 
 def assemble(
@@ -74,28 +114,25 @@ def assemble(
     Raises:
         MissingFileError: A file is missing, damaged or does not fit the others.
     """
-    config = release.config
-    averaged = "logits" if config.alignment.get("kind") == "geoclip" else "embeddings"
+    config, where = release.config, release.directory / "config.json"
+    kind = config.alignment.get("kind")
+    averaged = "logits" if kind == "geoclip" else "embeddings"
     if config.image_tower.view_average != averaged:
         raise MissingFileError(
-            f"{release.directory / 'config.json'}: for an alignment of kind {config.alignment.get('kind')!r} "
-            f'image_tower.view_average must be "{averaged}"'
+            f'{where}: for an alignment of kind {kind!r} image_tower.view_average must be "{averaged}"'
         )
     embedder = Embedder.open(release, threads=threads)
     tower = embedder.tower
     alignment = load_alignment(prepare_heads(release), config.alignment)
-    if isinstance(alignment, GeoClipAlignment) and alignment.head.w1.shape[1] != tower.dim:
-        raise MissingFileError(
-            f"{release.directory / 'config.json'}: GeoCLIP's image head takes embeddings of width "
-            f"{alignment.head.w1.shape[1]} (CLIP ViT-L/14), and the image tower gives {tower.dim}"
-        )
+    if problem := alignment.tower_problem(tower.dim):
+        raise MissingFileError(f"{where}: {problem}")
     gallery = prepare_gallery(release, progress=progress)
     return Parts(
         tower=tower,
         preprocessing=embedder.spec,
         gallery=gallery,
         alignment=alignment,
-        ranking=RankingConfig.from_dict(config.ranking, where=str(release.directory / "config.json")),
+        ranking=RankingConfig.from_dict(config.ranking, where=str(where)),
         concepts=labels_of(release, alignment),
         card=config.card,
         view_average=averaged,
@@ -121,23 +158,16 @@ def labels_of(release: Release, alignment: Alignment) -> tuple[ConceptLabel, ...
 
 
 def _landmarks_of(release: Release, alignment: Alignment) -> tuple[LandmarkLabel, ...]:
-    if not isinstance(alignment, PhotoCodeAlignment):
-        return ()
     path = release.directory / "landmarks.json"
     landmarks = read_landmarks(path)
-    places = alignment.places
-    photos = np.bincount(places.of_photo, minlength=len(places)).tolist()
+    photos = np.bincount(alignment.places.of_photo, minlength=len(alignment.places)).tolist()
     if [len(one.photos) for one in landmarks] != photos:
         raise MissingFileError(f"{path}: not the landmarks of model.safetensors; reinstall the release")
     return landmarks
 
 
 def prepare_gallery(release: Release, *, progress: Callable[[int, int], None] | None = None) -> Gallery:
-    """Open the gallery of a release; embed it where this was never done.
-
-    Args:
-        release: The release.
-        progress: Called with places done and places in all while the gallery is embedded.
+    """Open the gallery of a release; embed it where this was never done, telling places done and in all.
 
     Raises:
         MissingFileError: The weights or the coordinates are missing or damaged.
