@@ -6,18 +6,18 @@ import csv
 import json
 import shutil
 import xml.etree.ElementTree as ET
+from itertools import takewhile
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import typer
 from PIL import Image
 from stub_locator import StubLocator
 from typer.testing import CliRunner
 
 import whyhere.locator  # before a fixture replaces what it imports
-from whyhere.cli._evaluate import evaluate
+from whyhere.cli import app
 from whyhere.errors import MissingFileError, UsageError
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -32,9 +32,11 @@ ROWS = [  # name, truth, what the system says
 
 
 def run(*arguments: object):
-    app = typer.Typer()
-    app.command()(evaluate)
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    """Run the command; tables may come first."""
+    words = [str(argument) for argument in arguments]
+    tables = list(takewhile(lambda word: not word.startswith("-"), words))
+    data = [word for table in tables for word in ("--data", table)]
+    result = CliRunner().invoke(app, ["evaluate", *data, *words[len(tables) :]])
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return result
@@ -326,3 +328,9 @@ def test_a_few_real_photos_with_the_real_release(sample_photos, tmp_path):
         row = {row["photo"]: row for row in csv.DictReader(file)}[names[3]]
     assert float(row["answer_lat"]) == alone.answers[0].lat
     assert float(row["answer_lon"]) == alone.answers[0].lon
+
+
+def test_tables_go_without_their_option_for_one_release_with_a_notice(table, answers):
+    result = CliRunner().invoke(app, ["evaluate", str(table), "--predictions", str(answers)])
+    assert result.stdout == run(table, "--predictions", answers).stdout
+    assert "--data" in result.stderr

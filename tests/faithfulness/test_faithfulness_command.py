@@ -9,22 +9,19 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import typer
 from faithful_world import RANKING, photo_of, picture, world
 from test_scorecard_parts import write_fold
 from typer.testing import CliRunner
 
 import whyhere.locator  # noqa: F401 - before a fixture replaces what it imports
-from whyhere.cli._faithfulness import faithfulness
-from whyhere.errors import UsageError
+from whyhere.cli import app
+from whyhere.errors import MissingFileError, UsageError
 
 PHOTOS = 12
 
 
 def run(*arguments: object):
-    app = typer.Typer()
-    app.command()(faithfulness)
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    result = CliRunner().invoke(app, ["faithfulness", *map(str, arguments)])
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return result
@@ -44,7 +41,11 @@ def looks(study, tmp_path, monkeypatch):
         seen.append(photo_of(image))
         return study.features[photo_of(image)]
 
+    def tracing_tower():
+        raise MissingFileError("a tower of another kind")
+
     locator = SimpleNamespace(
+        tracing_tower=tracing_tower,
         parts=SimpleNamespace(
             alignment=study.release,
             ranking=RANKING,

@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from whyhere.cli._terminal import note, use_utf8
+from whyhere.cli._options import (
+    HeldOut,
+    MarkdownOrJson,
+    Release,
+    Threads,
+    load_locator,
+    one_of,
+    say_problem,
+)
+from whyhere.cli._output import write_output
+from whyhere.cli._terminal import note, progress_bar, use_utf8
 from whyhere.errors import UsageError
 
 if TYPE_CHECKING:
@@ -29,14 +39,17 @@ _FAILURES = (
 
 
 def evaluate(
-    tables: Annotated[
+    tables: Annotated[list[Path] | None, typer.Argument(metavar="[TABLE]...", hidden=True)] = None,
+    data: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[TABLE]...", help="CSV, TSV or Parquet of photos with true positions."),
+        typer.Option(
+            metavar="TABLE", help="CSV, TSV or Parquet of photos with true positions; also several."
+        ),
     ] = None,
     photos: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder that holds the photos, at any depth.")
     ] = None,
-    release: Annotated[str, typer.Option(help="Name or directory of the release.")] = "base",
+    release: Release = "base",
     predictions: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Score these (JSON lines, of any system) instead of a release."),
@@ -49,14 +62,7 @@ def evaluate(
             "street-level, or a TOML file.",
         ),
     ] = None,
-    held_out: Annotated[
-        Path | None,
-        typer.Option(
-            "--held-out",
-            metavar="DIR",
-            help="Heads that have not learned from the photos they answer: folds.csv and a folder a fold.",
-        ),
-    ] = None,
+    held_out: HeldOut = None,
     against: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Compare with these predictions, paired photo by photo."),
@@ -68,7 +74,7 @@ def evaluate(
             help="Write everything there and print the headline; an interrupted run goes on from it.",
         ),
     ] = None,
-    format: Annotated[str, typer.Option("--format", help="What to print: markdown or json.")] = "markdown",
+    format: MarkdownOrJson = "markdown",
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N usable photos.")] = None,
     columns: Annotated[
         str | None,
@@ -100,9 +106,7 @@ def evaluate(
         ),
     ] = 200.0,
     top: Annotated[int, typer.Option(min=1, max=100, help="How many places the release gives a photo.")] = 5,
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads of the image tower.", show_default="all cores")
-    ] = None,
+    threads: Threads = None,
 ) -> None:
     """Measure a release, or any other system, on photos whose places are known.
 
@@ -110,9 +114,10 @@ def evaluate(
     Rows, photos and lines that cannot be used are named, left out and counted (exit code 1).
     """
     from whyhere import evaluation as ev
-    from whyhere.cli._output import write_output
 
-    tables = tables or []
+    if tables:
+        note("tables are named with --data; without it they go with the next release")
+    tables = [*(tables or ()), *(data or ())]
     _check(tables, photos, predictions, format, truth)
     protocol = ev.read_protocol(config) if config else None
     if held_out and (protocol is None or predictions):
@@ -130,25 +135,25 @@ def evaluate(
     found = ev.read_predictions(predictions) if predictions else None
     other = ev.read_predictions(against) if against else None
     places = ev.read_gallery(gallery) if gallery else None
-    told = _tell(benchmark.problems)
+    failed = _say_problems(benchmark.problems)
     if found:
-        told += _tell(found.problems)
+        failed += _say_problems(found.problems)
         answers: Sequence[SystemPrediction] = found.predictions
         system, problems = found.name, found.problems
     elif held_out and protocol:
         answers, benchmark = _run_heads(release, benchmark, files, protocol, held_out, out, top)
         system, problems = None, ()
-        told += sum(problem.kind == "unreadable photo" for problem in benchmark.problems)
+        failed += sum(problem.kind == "unreadable photo" for problem in benchmark.problems)
     else:
         answers, benchmark, places = _run_release(release, benchmark, files, places, out, top, threads)
         system, problems = None, ()
-        told += sum(problem.kind == "unreadable photo" for problem in benchmark.problems)
+        failed += sum(problem.kind == "unreadable photo" for problem in benchmark.problems)
     result = ev.score(
         answers, benchmark, system=system, radius_km=radius_km, gallery=places, problems=problems
     )
     second: Evaluation | None = None
     if other:
-        told += _tell(other.problems)
+        failed += _say_problems(other.problems)
         second = ev.score(
             other.predictions, benchmark, system=other.name, radius_km=radius_km, problems=other.problems
         )
@@ -159,15 +164,12 @@ def evaluate(
     if out:
         ev.write_evaluation(result, out, **extra)
         note(f"names, calibration, leakage, countries and what was left out are in {out.resolve()}")
-    headline = out is not None  # the rest is written there
-    text = (
-        ev.to_json(result, **extra)
-        if format == "json"
-        else ev.to_markdown(result, **extra, headline=headline)
-    )
     use_utf8()
-    write_output(lambda console: iter([text]), None)
-    if told:
+    if format == "json":
+        write_output(ev.to_json(result, **extra), None)
+    else:  # what is not the headline is written to --out
+        write_output(ev.to_markdown(result, **extra, headline=out is not None), None)
+    if failed:
         raise typer.Exit(1)
 
 
@@ -175,12 +177,12 @@ def _check(
     tables: Sequence[Path], photos: Path | None, predictions: Path | None, format: str, truth: str
 ) -> None:
     """Refuse options that make no sense together, before anything is read."""
-    if format not in ("markdown", "json"):
-        raise UsageError(f"--format {format}: there is no such format; choose markdown or json")
-    if truth not in ("table", "exif"):
-        raise UsageError(f"--truth {truth}: choose table or exif")
+    one_of("--format", format, ("markdown", "json"))
+    one_of("--truth", truth, ("table", "exif"))
     if not tables and truth == "table":
-        raise UsageError("which photos were taken where? Name a TABLE, or use --truth exif with --photos DIR")
+        raise UsageError(
+            "which photos were taken where? Add --data TABLE, or use --truth exif with --photos DIR"
+        )
     if photos is None and (predictions is None or truth == "exif"):
         raise UsageError(
             "where are the photos? Add --photos DIR, or --predictions FILE to score answers there are already"
@@ -197,7 +199,6 @@ def _benchmark(
 ) -> tuple[Benchmark, dict[str, Path]]:
     """Return the photos to score with their truth, and their files where a folder was named."""
     from whyhere import evaluation as ev
-    from whyhere.cli._terminal import progress_bar
 
     files: dict[str, Path] = {}
     if not tables:
@@ -227,8 +228,6 @@ def _run_release(
 ) -> tuple[list[SystemPrediction], Benchmark, Any]:
     """Locate the photos with a release, on from what the output folder holds."""
     from whyhere import evaluation as ev
-    from whyhere.cli._terminal import progress_bar
-    from whyhere.locator import Locator
     from whyhere.releases import resolve
 
     resolved = resolve(name)
@@ -237,11 +236,10 @@ def _run_release(
         places = ev.read_gallery(resolved.part_path(resolved.config.gallery) / "gallery.npy")
     ledger = ev.open_ledger(out, run) if out else nullcontext(None)
     with ledger as lines:
-        with progress_bar("Embedding the gallery (first use only)") as progress:
-            locator = Locator.from_release(name, threads=threads, progress=progress)
+        locator = load_locator(name, threads=threads)
         with progress_bar("Locating photos") as progress:
             predictions, benchmark = ev.predict(
-                locator, benchmark, files, ledger=lines, top=top, progress=progress, on_error=_say
+                locator, benchmark, files, ledger=lines, top=top, progress=progress, on_error=say_problem
             )
     return predictions, benchmark, places
 
@@ -257,8 +255,6 @@ def _run_heads(
 ) -> tuple[list[SystemPrediction], Benchmark]:
     """Answer the photos with heads that have not learned from them."""
     from whyhere import evaluation as ev
-    from whyhere.cli._terminal import progress_bar
-    from whyhere.locator import Locator
     from whyhere.releases import resolve
 
     with progress_bar("Looking at photos") as progress:
@@ -266,8 +262,7 @@ def _run_heads(
     benchmark = ev.photos_asked_about(benchmark, protocol, held_out=held_out, features=features)
     run = ev.run_description(resolve(name), top=top) | ev.held_out_description(held_out, protocol)
     with ev.open_ledger(out, run) if out else nullcontext(None) as lines:
-        with progress_bar("Embedding the gallery (first use only)") as progress:
-            locator = Locator.from_release(name, progress=progress)
+        locator = load_locator(name)
         with progress_bar("Answering") as progress:
             answers = ev.predict_apart(
                 locator,
@@ -282,23 +277,15 @@ def _run_heads(
     return answers, benchmark
 
 
-def _tell(problems: Sequence[Problem]) -> int:
+def _say_problems(problems: Sequence[Problem]) -> int:
     """Name what failed on standard error, the first of each kind; return how many failed."""
     failed = 0
     for kind in _FAILURES:
         members = [problem for problem in problems if problem.kind == kind]
         failed += len(members)
         for problem in members[:_SHOWN]:
-            _say(problem)
+            say_problem(problem)
         if len(members) > _SHOWN:
             rest = f"{len(members) - _SHOWN:,} more of kind {kind!r}"
             print(f"whyhere: {rest}; --format json lists them all", file=sys.stderr)
     return failed
-
-
-def _say(problem: Problem) -> None:
-    from whyhere.images import display_name
-
-    where = f"line {problem.line}: " if problem.line else ""
-    photo = f"{display_name(problem.photo)}: " if problem.photo else ""
-    print(f"whyhere: {problem.kind}: {where}{photo}{display_name(problem.reason)}", file=sys.stderr)

@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from whyhere.cli._options import (
+    HeldOut,
+    MarkdownOrJson,
+    Release,
+    Threads,
+    load_locator,
+    one_of,
+    say_problem,
+)
+from whyhere.cli._output import plain, write_output
+from whyhere.cli._terminal import progress_bar
 from whyhere.cli._terminal import shown as message_of
 from whyhere.errors import UsageError
 
 if TYPE_CHECKING:
-    from whyhere.evaluation.faithfulness import RegionTest, Study
+    from whyhere.evaluation.faithfulness import Study
     from whyhere.locator import Locator
-    from whyhere.releases import Release
+    from whyhere.releases import Release as Resolved
 
-FORMATS = ("markdown", "json")
 _SHOWN = 20
 _QUICK = 40
 
@@ -34,15 +44,8 @@ def faithfulness(
             metavar="DIR", help="Folder that holds the photos, at any depth.", show_default="the table's"
         ),
     ] = None,
-    release: Annotated[str, typer.Option(help="Name or directory of the release.")] = "base",
-    held_out: Annotated[
-        Path | None,
-        typer.Option(
-            "--held-out",
-            metavar="DIR",
-            help="Heads that have not learned from the photos they answer: folds.csv and a folder a fold.",
-        ),
-    ] = None,
+    release: Release = "base",
+    held_out: HeldOut = None,
     only: Annotated[
         str | None,
         typer.Option(metavar="1,4,...", help="Only these lines.", show_default="all that can be run"),
@@ -51,7 +54,7 @@ def faithfulness(
         Path | None,
         typer.Option(metavar="DIR", help="Also write scorecard.json, scorecard.md, plots and tables there."),
     ] = None,
-    format: Annotated[str, typer.Option("--format", help="What to print: markdown or json.")] = "markdown",
+    format: MarkdownOrJson = "markdown",
     limit: Annotated[int | None, typer.Option(min=2, help="Only the first N usable photos.")] = None,
     draws: Annotated[
         int, typer.Option(min=2, max=200, help="Random banks, shuffled names and permutations.")
@@ -73,9 +76,7 @@ def faithfulness(
         bool, typer.Option("--pictures/--no-pictures", help="Also draw the embeddings (with --out).")
     ] = True,
     seed: Annotated[int, typer.Option(min=0, help="Seed of every draw.")] = 0,
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads of the image tower.", show_default="all cores")
-    ] = None,
+    threads: Threads = None,
 ) -> None:
     """Test whether a release's explanations can be believed: seven lines, each beside its control.
 
@@ -87,14 +88,10 @@ def faithfulness(
 
     from msgspec.structs import replace
 
-    from whyhere.cli._output import write_output
-    from whyhere.cli._terminal import progress_bar
     from whyhere.evaluation import faithfulness as fa
-    from whyhere.locator import Locator
     from whyhere.releases import resolve
 
-    if format not in FORMATS:
-        raise UsageError(f"--format {format}: there is no such format; choose markdown or json")
+    one_of("--format", format, ("markdown", "json"))
     tests = _tests(only, with_photos=data is not None)
     if data is None and (photos is not None or held_out is not None):
         raise UsageError("where were the photos taken? Add --data TABLE")
@@ -105,8 +102,7 @@ def faithfulness(
         seed=seed, draws=draws, stability_photos=stability_photos, region_photos=region_photos
     )
     found = resolve(release)
-    with progress_bar("Embedding the gallery (first use only)") as shown:
-        locator = Locator.from_release(release, threads=threads, progress=shown)
+    locator = load_locator(release, threads=threads)
     study, name, knows = _study(found, locator, data, photos, held_out, limit)
     with ExitStack() as stack:
 
@@ -123,7 +119,7 @@ def faithfulness(
             data=name,
             trained_on=knows,
             only=tests,
-            region_test=_region_test(found, locator, threads) if 3 in tests else None,
+            region_test=fa.region_test(locator) if 3 in tests else None,
             progress=progress,
         )
     if scorecard.warning:
@@ -141,7 +137,7 @@ def faithfulness(
         if format == "json"
         else fa.markdown(scorecard, plots=plots)
     )
-    write_output(lambda console: iter([_shown(text, ascii_only=bool(console["ascii_only"]))]), None)
+    write_output(lambda console: plain([text], console), None)
 
 
 def _tests(only: str | None, *, with_photos: bool) -> tuple[int, ...]:
@@ -164,7 +160,7 @@ def _tests(only: str | None, *, with_photos: bool) -> tuple[int, ...]:
 
 
 def _study(
-    release: Release,
+    release: Resolved,
     locator: Locator,
     data: Path | None,
     folder: Path | None,
@@ -172,18 +168,15 @@ def _study(
     limit: int | None,
 ) -> tuple[Study, str, str]:
     """Return what the tests work on, the name of the data, and what the release has learned from."""
-    from whyhere.cli._terminal import progress_bar
     from whyhere.embeddings import EmbeddingCache, tower_fingerprint
     from whyhere.evaluation import faithfulness as fa
     from whyhere.evaluation import photos_of, read_benchmark
-    from whyhere.images import display_name
 
     if data is None:
         return fa.maps_study(locator), "", "not known"
     benchmark, files = photos_of(read_benchmark(data), folder or data.parent)
     for problem in benchmark.problems[:_SHOWN]:
-        photo = f"{display_name(problem.photo)}: " if problem.photo else ""
-        print(f"whyhere: {problem.kind}: {photo}{display_name(problem.reason)}", file=sys.stderr)
+        say_problem(problem)
     if len(benchmark.problems) > _SHOWN:
         print(f"whyhere: {len(benchmark.problems) - _SHOWN:,} more problems", file=sys.stderr)
     cache = EmbeddingCache(locator.parts.embedder, fingerprint=tower_fingerprint(release))
@@ -198,42 +191,3 @@ def _study(
             on_error=lambda error: print(f"whyhere: {message_of(error)}", file=sys.stderr),
         )
     return study, benchmark.name, fa.trained_on(release.directory, study)
-
-
-def _region_test(release: Release, locator: Locator, threads: int | None) -> RegionTest | None:
-    """Return what covers image regions, or None where the tower shows no hidden tokens."""
-    from PIL import Image
-
-    from whyhere.alignment import Alignment
-    from whyhere.evaluation.faithfulness import AREAS
-    from whyhere.releases import asset_path
-
-    config = release.config.image_tower
-    if not config.asset:
-        return None
-    from whyhere.encoders import TracingTower
-    from whyhere.explain import concept_score, deletion_insertion, photo_regions
-
-    tracing = TracingTower(asset_path(config.asset) / "image_tower.onnx", threads=threads)
-    parts, unit = locator.parts, locator.parts.view_average != "logits"
-
-    def test(image: Image.Image, alignment: Alignment, ids: Sequence[str], seed: int) -> Sequence[Any]:
-        regions = photo_regions(tracing, image, alignment, ids, spec=parts.preprocessing, unit=unit)
-        return [
-            deletion_insertion(
-                parts.tower,
-                image,
-                region,
-                concept_score(alignment, region.concept_id, unit=unit),
-                spec=parts.preprocessing,
-                areas=AREAS,
-                seed=seed,
-            )
-            for region in regions
-        ]
-
-    return test
-
-
-def _shown(text: str, *, ascii_only: bool) -> str:
-    return text.encode("ascii", "replace").decode() if ascii_only else text

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperCommand
 
+from whyhere._text import printable
 from whyhere.cli._terminal import note, progress_bar
 from whyhere.errors import UsageError
 
 if TYPE_CHECKING:
     from whyhere.geo import Region
     from whyhere.locator import Locator
+    from whyhere.tables import Problem
 
 Release = Annotated[str, typer.Option(help="Name or directory of the release.")]
 Top = Annotated[int, typer.Option(min=1, max=100, help="How many different places at most.")]
@@ -55,6 +58,17 @@ DecodeMemory = Annotated[
 ]
 
 
+HeldOut = Annotated[
+    Path | None,
+    typer.Option(
+        "--held-out",
+        metavar="DIR",
+        help="Heads that have not learned from the photos they answer: folds.csv and a folder a fold.",
+    ),
+]
+MarkdownOrJson = Annotated[str, typer.Option("--format", help="What to print: markdown or json.")]
+
+
 def renamed(names: dict[str, tuple[str, ...]]) -> type[TyperCommand]:
     """Return a kind of command that takes options by the names they had until this version, with a notice.
 
@@ -85,7 +99,7 @@ OUT_FILE = renamed({"--out": ("--output",)})
 def one_of(option: str, value: str, known: tuple[str, ...]) -> None:
     """Refuse a value that an option does not know."""
     if value not in known:
-        raise UsageError(f"{option} {value}: choose one of {', '.join(known)}")
+        raise UsageError(f"{option} {value}: choose {' or '.join(known)}")
 
 
 def wants_json(format: str) -> bool:
@@ -110,6 +124,13 @@ def parse_regions(regions: list[str] | None) -> Region | None:
             f"{given}: only names of countries, areas and units can be joined, such as --region France "
             "--region Spain; a box or a file stands alone, and a GeoJSON file may hold several areas"
         ) from error
+
+
+def say_problem(problem: Problem) -> None:
+    """Name a row or a photo that cannot be used on standard error."""
+    where = f"line {problem.line}: " if problem.line else ""
+    photo = f"{printable(problem.photo)}: " if problem.photo else ""
+    print(f"whyhere: {problem.kind}: {where}{photo}{printable(problem.reason)}", file=sys.stderr)
 
 
 def load_locator(release: str, **options: Any) -> Locator:  # noqa: ANN401 - those of Locator.from_release

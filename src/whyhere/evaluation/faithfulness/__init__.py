@@ -7,7 +7,7 @@ runs the tests and gives a `Scorecard`, which turns into JSON (`to_dict`), Markd
 
 from whyhere.evaluation.faithfulness._concept_tests import CellReferences, evidence
 from whyhere.evaluation.faithfulness._controls import NeedsTraining, random_directions, with_bank
-from whyhere.evaluation.faithfulness._photo_tests import AREAS, RegionTest
+from whyhere.evaluation.faithfulness._photo_tests import AREAS, RegionTest, region_test
 from whyhere.evaluation.faithfulness._score_tests import region
 from whyhere.evaluation.faithfulness._scorecard import (
     TESTS,
@@ -55,6 +55,7 @@ __all__ = [
     "plots",
     "random_directions",
     "region",
+    "region_test",
     "run_scorecard",
     "run_tests",
     "scorecard_json",

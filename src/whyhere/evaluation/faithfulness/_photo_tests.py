@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from msgspec.structs import replace
 from PIL import Image
 
 from whyhere.alignment import Alignment, ImageCode, LinearAlignment, PhotoCodeAlignment
+from whyhere.errors import MissingFileError
 from whyhere.evaluation.faithfulness._study import (
     Cell,
     Doubles,
@@ -27,8 +28,12 @@ from whyhere.evaluation.faithfulness._study import (
     Study,
     Table,
 )
+from whyhere.explain import concept_score, deletion_insertion, photo_regions
 from whyhere.geo import great_circle_km
 from whyhere.stats import nan_mean, spearman
+
+if TYPE_CHECKING:
+    from whyhere.locator import Locator
 
 AREAS = (0.2, 0.5)
 """Shares of the view that are covered, or uncovered: the steps of the curves."""
@@ -82,6 +87,32 @@ class RegionResult(Protocol):
 
 RegionTest = Callable[[Image.Image, Alignment, Sequence[str], int], Sequence[RegionResult]]
 """From a photo, its alignment, concept ids and a seed to what deleting and inserting their regions does."""
+
+
+def region_test(locator: Locator) -> RegionTest | None:
+    """Return what deletes and inserts image regions, or None where the tower shows no hidden tokens."""
+    parts, unit = locator.parts, locator.parts.view_average != "logits"
+    try:
+        tower = locator.tracing_tower()
+    except MissingFileError:
+        return None
+
+    def test(image: Image.Image, alignment: Alignment, ids: Sequence[str], seed: int) -> list[RegionResult]:
+        regions = photo_regions(tower, image, alignment, ids, spec=parts.preprocessing, unit=unit)
+        return [
+            deletion_insertion(
+                parts.tower,
+                image,
+                region,
+                concept_score(alignment, region.concept_id, unit=unit),
+                spec=parts.preprocessing,
+                areas=AREAS,
+                seed=seed,
+            )
+            for region in regions
+        ]
+
+    return test
 
 
 def regions_test(
