@@ -6,7 +6,7 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,11 @@ from whyhere.evaluation._charts import bias_map, error_chart, reliability_chart,
 from whyhere.evaluation._evaluation import Comparison, Evaluation, PhotoScore
 from whyhere.evaluation._metrics import DISTANCES, THRESHOLDS_KM, Group
 from whyhere.images import display_name
+from whyhere.report import markdown_table
 from whyhere.stats import Interval
 
 COUNTRY_ROWS = 30
-LINES_SHOWN = 12
+PROBLEMS_SHOWN = 12
 
 _WITHIN = [f"% within {name}" for name in DISTANCES]
 
@@ -46,55 +47,37 @@ def to_markdown(
     """
     pieces = [*_head(evaluation), *_accuracy(evaluation, against), *_kinds(evaluation, against)]
     if comparison:
-        pieces += [*_comparison(comparison), *_compared_kinds(comparison)]
+        pieces += _comparison(comparison)
     if headline:
-        return "\n".join(pieces).rstrip("\n") + "\n"
+        return "".join(pieces).rstrip("\n") + "\n"
     pieces += [*_names(evaluation), *_calibration(evaluation.calibration), *_leakage(evaluation)]
-    pieces += _groups("By continent", "continent", evaluation.continents, len(evaluation.continents))
-    pieces += _groups("By country", "country", evaluation.countries, COUNTRY_ROWS)
+    pieces += _groups("continent", evaluation.continents, len(evaluation.continents))
+    pieces += _groups("country", evaluation.countries, COUNTRY_ROWS)
     pieces += _problems(evaluation)
-    return "\n".join(pieces) + "\n"
+    return "".join(pieces)
 
 
 def _head(evaluation: Evaluation) -> Iterator[str]:
-    benchmark = evaluation.benchmark
-    columns = benchmark["columns"]
-    yield f"# {_text(evaluation.system)} on {_text(benchmark['name'])}\n"
+    benchmark, scores = evaluation.benchmark, evaluation.scores
+    columns, protocol = benchmark["columns"], benchmark["protocol"]
+    yield f"# {_text(evaluation.system)} on {_text(benchmark['name'])}\n\n"
     layout = f", layout: {columns['layout']}" if columns else ""
-    yield f"- Photos scored: {evaluation.photos:,} of {benchmark['rows']:,} rows{layout}."
+    yield f"- Photos scored: {evaluation.photos:,} of {benchmark['rows']:,} rows{layout}.\n"
     silent = evaluation.photos - evaluation.answered
-    yield f"- Answered with a position: {evaluation.answered:,}. Without one, and so wrong: {silent:,}."
-    if benchmark["protocol"]:
-        yield f"- Protocol: {_protocol(benchmark['protocol'])}"
-    imprecise = sum(score.precision_km > 0 for score in evaluation.scores)
-    if imprecise:
+    yield f"- Answered with a position: {evaluation.answered:,}. Without one, and so wrong: {silent:,}.\n"
+    if protocol:
+        yield f"- Protocol: {_protocol(protocol)}\n"
+    if any(score.precision_km > 0 for score in scores):
         counted = ", ".join(
-            f"{sum(score.precision_km < threshold for score in evaluation.scores):,} within {name}"
+            f"{sum(score.precision_km < threshold for score in scores):,} within {name}"
             for threshold, name in zip(THRESHOLDS_KM, DISTANCES, strict=True)
         )
-        yield f"- A photo counts at distances that its position is known better than: {counted}."
-    yield "- Distances are great-circle distances on a sphere of radius 6371.0088 km."
-    yield f"- Intervals: 95 %, bootstrap over photos, {evaluation.resamples:,} resamples."
+        yield f"- A photo counts at distances that its position is known better than: {counted}.\n"
+    yield "- Distances are great-circle distances on a sphere of radius 6371.0088 km.\n"
+    yield f"- Intervals: 95 %, bootstrap over photos, {evaluation.resamples:,} resamples.\n"
     if evaluation.seconds_per_photo is not None:
-        yield f"- Time: {evaluation.seconds_per_photo:.3g} s a photo (mean, wall clock)."
-    yield ""
-
-
-def _accuracy(evaluation: Evaluation, against: Evaluation | None) -> Iterator[str]:
-    yield "## Accuracy\n"
-    columns = [*DISTANCES, "median km", "mean km", "GeoScore"]
-    yield from _header(["answer", *_WITHIN, *columns[5:]])
-    for system in (evaluation, against):
-        if system is None:
-            continue
-        name = _text(system.system)
-        yield _row([f"{name}, first", *(_figure(system.accuracy[column]) for column in columns)])
-        best = system.best_of_five
-        if best:
-            yield _row(
-                [f"{name}, best of five", *(_figure(best[column]) for column in DISTANCES), "", "", ""]
-            )
-    yield ""
+        yield f"- Time: {evaluation.seconds_per_photo:.3g} s a photo (mean, wall clock).\n"
+    yield "\n"
 
 
 def _protocol(protocol: Mapping[str, Any]) -> str:
@@ -109,162 +92,171 @@ def _protocol(protocol: Mapping[str, Any]) -> str:
     return f"{_text(protocol['name'])} ({folds}): {how}; near-duplicates are never on both sides{kinds}."
 
 
+def _accuracy(evaluation: Evaluation, against: Evaluation | None) -> Iterator[str]:
+    more = ["median km", "mean km", "GeoScore"]
+    rows = []
+    for system in (evaluation, against):
+        if system:
+            name, best = _text(system.system), system.best_of_five
+            rows.append([f"{name}, first", *_figures(system.accuracy, [*DISTANCES, *more])])
+            if best:
+                rows.append([f"{name}, best of five", *_figures(best, DISTANCES), "", "", ""])
+    yield f"## Accuracy\n\n{markdown_table(['answer', *_WITHIN, *more], rows)}\n"
+
+
 def _kinds(evaluation: Evaluation, against: Evaluation | None) -> Iterator[str]:
-    if not evaluation.kinds:
-        return
-    yield "## By kind of photo\n"
-    yield from _header(["kind", "photos", "answer", *_WITHIN, "median km", "GeoScore"])
+    more = ["median km", "GeoScore"]
     others = {kind.name: kind for kind in against.kinds} if against else {}
-    for kind in evaluation.kinds:
-        for system, figures in ((evaluation, kind), (against, others.get(kind.name))):
-            if system and figures:
-                columns = [*DISTANCES, "median km", "GeoScore"]
-                cells = [_figure(figures.accuracy[column]) for column in columns]
-                yield _row([_text(kind.name), f"{figures.photos:,}", _text(system.system), *cells])
-    yield ""
-
-
-def _compared_kinds(comparison: Comparison) -> Iterator[str]:
-    if not comparison.kinds:
-        return
-    columns = [*DISTANCES, "median km"]
-    yield "By kind of photo, first less second:\n"
-    yield from _header(["kind", "photos", *_WITHIN, "median km"])
-    for name, one in comparison.kinds.items():
-        cells = [_figure(one.figures[c].difference) if c in one.figures else "-" for c in columns]
-        yield _row([_text(name), f"{one.photos:,}", *cells])
-    yield ""
+    rows = [
+        [
+            _text(kind.name),
+            f"{figures.photos:,}",
+            _text(system.system),
+            *_figures(figures.accuracy, [*DISTANCES, *more]),
+        ]
+        for kind in evaluation.kinds
+        for system, figures in ((evaluation, kind), (against, others.get(kind.name)))
+        if system and figures
+    ]
+    if rows:
+        head = ["kind", "photos", "answer", *_WITHIN, *more]
+        yield f"## By kind of photo\n\n{markdown_table(head, rows)}\n"
 
 
 def _comparison(comparison: Comparison) -> Iterator[str]:
     first, second = _text(comparison.first), _text(comparison.second)
-    both = f", and the mean the {comparison.answered_by_both:,} that both answered"
-    yield f"## {first} against {second}\n"
+    both = f"{comparison.answered_by_both:,}"
+    yield f"## {first} against {second}\n\n"
     yield (
         f"{comparison.photos:,} photos. {first} is nearer to the truth on {comparison.closer:,}, {second} on "
         f"{comparison.farther:,}, equally near {comparison.equal:,}. Differences are first less second, on "
         "the same resampled photos; a difference is clear where its interval leaves out 0. Figures count "
-        f"these photos alone{both}, so that they may differ from those above.\n"
+        f"these photos alone, and the mean the {both} that both answered, so that they may differ from those "
+        "above.\n\n"
     )
-    yield from _header(["figure", first, second, "difference", "clear"])
-    for name, figure in comparison.figures.items():
-        title = f"% within {name}" if name in DISTANCES else "% country right" if name == "country" else name
-        if name == "mean km":
-            title = f"mean km ({comparison.answered_by_both:,} photos)"
-        clear = "yes" if figure.resolved else "no"
-        yield _row([title, _number(figure.first), _number(figure.second), _figure(figure.difference), clear])
-    yield ""
+    titles = dict(zip(DISTANCES, _WITHIN, strict=True))
+    titles |= {"country": "% country right", "mean km": f"mean km ({both} photos)"}
+    rows = [
+        [
+            titles.get(name, name),
+            _number(figure.first),
+            _number(figure.second),
+            _figure(figure.difference),
+            "yes" if figure.resolved else "no",
+        ]
+        for name, figure in comparison.figures.items()
+    ]
+    yield f"{markdown_table(['figure', first, second, 'difference', 'clear'], rows)}\n"
+    rows = []
+    for kind, one in comparison.kinds.items():
+        gaps = {name: figure.difference for name, figure in one.figures.items()}
+        rows.append([_text(kind), f"{one.photos:,}", *_figures(gaps, [*DISTANCES, "median km"])])
+    if rows:
+        table = markdown_table(["kind", "photos", *_WITHIN, "median km"], rows)
+        yield f"By kind of photo, first less second:\n\n{table}\n"
 
 
 def _names(evaluation: Evaluation) -> Iterator[str]:
-    yield "## Names\n"
-    yield from _header(["level", "photos with a truth", "of these from the table", "% right"])
-    for level, figure in evaluation.names.items():
-        right = _figure(figure.right) if figure.right else "-"
-        yield _row([level, f"{figure.photos:,}", f"{figure.from_table:,}", right])
-    yield "\nTruths that the table does not give are GeoNames' for the position; answers are named alike.\n"
+    rows = [
+        [level, f"{one.photos:,}", f"{one.from_table:,}", _figure(one.right) if one.right else "-"]
+        for level, one in evaluation.names.items()
+    ]
+    table = markdown_table(["level", "photos with a truth", "of these from the table", "% right"], rows)
+    yield f"## Names\n\n{table}\n"
+    yield "Truths that the table does not give are GeoNames' for the position; answers are named alike.\n\n"
 
 
 def _calibration(found: Calibration) -> Iterator[str]:
-    if found.reliability is None and not found.confidence and found.abstention is None:
+    stated, curve, own = found.reliability, found.risk_coverage, found.abstention
+    if stated is None and not found.confidence and own is None:
         return
-    yield "## Calibration\n"
+    yield "## Calibration\n\n"
     yield (
         f"Right: the truth lies within the radius that the answer states ({found.stated_radius:,} photos), "
-        f"else within {found.radius_km:g} km.\n"
+        f"else within {found.radius_km:g} km.\n\n"
     )
-    stated = found.reliability
     if stated:
-        yield from _header(["probability of the first answer", "photos", "mean probability", "right"])
-        for b in stated.bins:
-            yield _row(
-                [f"{b.low:.1f} to {b.high:.1f}", f"{b.photos:,}", f"{b.probability:.3f}", f"{b.right:.3f}"]
-            )
+        head = ["probability of the first answer", "photos", "mean probability", "right"]
+        rows = [
+            [f"{b.low:.1f} to {b.high:.1f}", f"{b.photos:,}", f"{b.probability:.3f}", f"{b.right:.3f}"]
+            for b in stated.bins
+        ]
+        yield f"{markdown_table(head, rows)}\n"
         yield (
-            f"\nMean probability {_figure(stated.probability, 3)}, right {_figure(stated.right, 3)}; "
-            f"expected calibration error {_figure(stated.ece, 3)}, Brier score {_figure(stated.brier, 3)}.\n"
+            f"Mean probability {_figure(stated.probability, 3)}, right {_figure(stated.right, 3)}; "
+            f"expected calibration error {_figure(stated.ece, 3)}, "
+            f"Brier score {_figure(stated.brier, 3)}.\n\n"
         )
     if found.confidence:
-        yield from _header(["confidence", "photos", "right", "median km"])
-        for level in found.confidence:
-            cells = [f"{level.photos:,}", f"{level.right:.3f}", _number(level.median_km)]
-            yield _row([f"{level.confidence:g}", *cells])
-        yield ""
-    curve = found.risk_coverage
+        rows = [
+            [f"{level.confidence:g}", f"{level.photos:,}", f"{level.right:.3f}", _number(level.median_km)]
+            for level in found.confidence
+        ]
+        yield f"{markdown_table(['confidence', 'photos', 'right', 'median km'], rows)}\n"
     if curve:
-        yield f"Answering only the surest, by {curve.order} (area under the wrong share: {curve.area:.3f}):\n"
-        yield from _header(["share answered", *(f"{100 * share:.0f} %" for share in curve.coverage)])
-        yield _row(["right", *(f"{share:.3f}" for share in curve.right)]) + "\n"
-    own = found.abstention
+        head = ["share answered", *(f"{100 * share:.0f} %" for share in curve.coverage)]
+        yield f"Answering only the surest, by {curve.order} "
+        yield f"(area under the wrong share: {curve.area:.3f}):\n\n"
+        yield f"{markdown_table(head, [['right', *(f'{share:.3f}' for share in curve.right)]])}\n"
     if own:
         yield (
             f"It abstains on {own.abstained:,} of {own.photos:,} photos: right where it answers "
-            f"{_number(own.right_answered, 3)}, where it abstains {_number(own.right_abstained, 3)}.\n"
+            f"{_number(own.right_answered, 3)}, where it abstains {_number(own.right_abstained, 3)}.\n\n"
         )
 
 
 def _leakage(evaluation: Evaluation) -> Iterator[str]:
     found = evaluation.leakage
-    yield "## Leakage\n"
+    yield "## Leakage\n\n"
     if found is None:
-        yield "Not checked: no gallery was given (`--gallery`).\n"
+        yield "Not checked: no gallery was given (`--gallery`).\n\n"
         return
     yield (
         f"{found.leaked:,} of {evaluation.photos:,} photos were taken at one of the {found.gallery:,} "
-        "positions of the gallery, to 25 m or 0.0001 degrees."
+        "positions of the gallery, to 25 m or 0.0001 degrees.\n"
     )
     if found.leaked and found.without:
-        yield "Without them:\n"
-        yield from _header([*_WITHIN, "median km", "mean km", "GeoScore"])
-        yield _row([_figure(figure) for figure in found.without.values()])
-    yield ""
+        head = [*_WITHIN, "median km", "mean km", "GeoScore"]
+        yield f"Without them:\n\n{markdown_table(head, [[_figure(one) for one in found.without.values()]])}"
+    yield "\n"
 
 
-def _groups(title: str, kind: str, groups: Sequence[Group], limit: int) -> Iterator[str]:
-    yield f"## {title}\n"
-    yield from _header(
+def _groups(kind: str, groups: Sequence[Group], limit: int) -> Iterator[str]:
+    head = [kind, "photos", "answered here", *_WITHIN, "median km", "GeoScore", "% country"]
+    rows = [
         [
-            kind,
-            "photos",
-            "answered here",
-            *_WITHIN,
-            "median km",
-            "GeoScore",
-            "% country",
+            group.name,
+            f"{group.photos:,}",
+            f"{group.answered_here:,}",
+            *_figures(group.within, DISTANCES),
+            _number(group.median_km),
+            _number(group.geoscore, 0),
+            _number(group.country_right, 1),
         ]
-    )
-    for group in groups[:limit]:
-        figures = [_figure(figure) for figure in group.within.values()]
-        rest = [_number(group.median_km), _number(group.geoscore, 0), _number(group.country_right, 1)]
-        yield _row([group.name, f"{group.photos:,}", f"{group.answered_here:,}", *figures, *rest])
+        for group in groups[:limit]
+    ]
+    yield f"## By {kind}\n\n{markdown_table(head, rows)}\n"
     if len(groups) > limit:
-        yield f"\n{len(groups) - limit} more in the JSON form."
-    yield ""
+        yield f"{len(groups) - limit} more in the JSON form.\n\n"
 
 
 def _problems(evaluation: Evaluation) -> Iterator[str]:
     if not evaluation.problems:
         return
-    yield "## Left out\n"
-    counts = Counter(problem.kind for problem in evaluation.problems)
-    for kind, count in counts.items():
+    yield "## Left out\n\n"
+    for kind, count in Counter(problem.kind for problem in evaluation.problems).items():
         members = [problem for problem in evaluation.problems if problem.kind == kind]
         shown = "; ".join(
             (f"line {p.line}" if p.line else _text(p.photo or "")) + f": {_text(p.reason)}"
-            for p in members[:LINES_SHOWN]
+            for p in members[:PROBLEMS_SHOWN]
         )
-        more = f"; {count - LINES_SHOWN:,} more" if count > LINES_SHOWN else ""
-        yield f"- {kind}: {count:,} ({shown}{more})"
-    yield ""
+        more = f"; {count - PROBLEMS_SHOWN:,} more" if count > PROBLEMS_SHOWN else ""
+        yield f"- {kind}: {count:,} ({shown}{more})\n"
+    yield "\n"
 
 
-def _header(names: Sequence[str]) -> Iterator[str]:
-    yield _row(names)
-    yield "|" + "---|" * len(names)
-
-
-def _row(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
+def _figures(figures: Mapping[str, Interval], names: Iterable[str]) -> list[str]:
+    return [_figure(figures[name]) if name in figures else "-" for name in names]
 
 
 def _figure(figure: Interval, digits: int | None = None) -> str:
