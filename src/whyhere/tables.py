@@ -537,20 +537,10 @@ class NameIndex:
         if parts in self._exact:
             return self._exact[parts]
         candidates = self._files.get(parts[-1]) or self._stems.get(_stem(parts[-1])) or []
-        shared = [_shared_folders(parts, candidate) for candidate in candidates]
+        shared = [len(os.path.commonprefix([parts[-2::-1], one[-2::-1]])) for one in candidates]  # noqa: RUF071 - of tuples
         if not shared or shared.count(max(shared)) > 1:
             return None
         return self._exact[candidates[shared.index(max(shared))]]
-
-
-def _shared_folders(a: tuple[str, ...], b: tuple[str, ...]) -> int:
-    """Count equal folders from the file upwards."""
-    count = 0
-    for left, right in zip(a[-2::-1], b[-2::-1], strict=False):
-        if left != right:
-            break
-        count += 1
-    return count
 
 
 class PhotoFolder:

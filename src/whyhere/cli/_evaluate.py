@@ -264,7 +264,7 @@ def _run_heads(
     with ev.open_ledger(out, run) if out else nullcontext(None) as lines:
         locator = load_locator(name)
         with progress_bar("Answering") as progress:
-            answers = ev.predict_apart(
+            answers = ev.predict_held_out(
                 locator,
                 benchmark,
                 features,

@@ -67,7 +67,7 @@ from whyhere.evaluation._run import (
     held_out_description,
     photos_asked_about,
     predict,
-    predict_apart,
+    predict_held_out,
     read_held_out,
     run_description,
 )
@@ -121,7 +121,7 @@ __all__ = [
     "photos_of",
     "place_clusters",
     "predict",
-    "predict_apart",
+    "predict_held_out",
     "predictions_schema",
     "read_benchmark",
     "read_folds",

@@ -274,7 +274,7 @@ def _folds_of(benchmark: Benchmark, folds: Mapping[str, str], path: Path) -> NDA
     )
 
 
-def predict_apart(
+def predict_held_out(
     locator: Locator,
     benchmark: Benchmark,
     features: Mapping[str, NDArray[np.float32]],
