@@ -113,15 +113,14 @@ def test_joint_bootstrap_is_the_plain_one(photos):
     assert ratio[:, 0] == pytest.approx(expected, nan_ok=True)
 
 
-def test_blocks_do_not_change_what_is_drawn(monkeypatch):
-    values = np.random.default_rng(0).exponential(500, 50)
-    whole = resample(50, [(values, np.ones(50))], [values], resamples=200)
-    plain = bootstrap_interval(values, lambda sets: sets.mean(axis=-1))
-    for size in (1, 777):
-        monkeypatch.setattr("whyhere.stats._BLOCK", size * 50)
-        blocks = resample(50, [(values, np.ones(50))], [values], resamples=200)
-        assert all(np.allclose(a, b, rtol=1e-12) for a, b in zip(whole, blocks, strict=True))
-        assert bootstrap_interval(values, lambda sets: sets.mean(axis=-1)) == plain
+def test_sets_are_drawn_in_blocks_as_at_once():
+    values, sets = np.random.default_rng(0).exponential(500, 50), 90_000  # more than one block of draws
+    drawn = values[np.random.default_rng(3).integers(0, 50, (sets, 50))]
+    draws, medians = resample(50, [(values, np.ones(50))], [values], resamples=sets, seed=3)
+    np.testing.assert_allclose(draws[:, 0], drawn.mean(axis=1), rtol=1e-12)
+    np.testing.assert_allclose(medians[:, 0], np.median(drawn, axis=1), rtol=1e-12)
+    found = bootstrap_interval(values, lambda some: some.mean(axis=-1), resamples=sets, seed=3)
+    assert found == interval(float(values.mean()), drawn.mean(axis=1))
 
 
 def test_intervals_cover_the_truth_about_as_often_as_they_say():
@@ -469,11 +468,3 @@ def test_comparison_by_hand():
 def test_comparison_needs_common_photos():
     with pytest.raises(UsageError, match="share no photo"):
         compare(run(north("a", 1)), run(north("b", 1)))
-
-
-def test_old_bootstrap_still_answers():
-    assert bootstrap_interval(np.ones(5), lambda v: v.mean(axis=-1)).to_dict() == {
-        "value": 1,
-        "low": 1,
-        "high": 1,
-    }

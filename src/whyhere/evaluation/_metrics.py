@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -143,28 +143,29 @@ def group_figures(
 
     def level(keys: Sequence[str], said: Counter[str], *, continents: bool) -> tuple[Group, ...]:
         counts = Counter(keys)
-        groups = []
         names = sorted({*counts, *said}, key=lambda key: (-counts[key], -said[key], key))
-        members = {name: np.array([key == name for key in keys], np.float64) for name in names}
-        ratios = [(a * mine, b * mine) for mine in members.values() for a, b in hits.values()]
-        columns = iter(resample(len(keys), ratios, seed=seed)[0].T if continents else ())
+        members = {name: np.array([key == name for key in keys]) for name in names}
+        draws: Iterator[Doubles] = iter(())
+        if continents:
+            ratios = [(a * mine, b * mine) for mine in members.values() for a, b in hits.values()]
+            draws = iter(resample(len(keys), ratios, seed=seed)[0].T)
+        groups = []
         for name, mine in members.items():
-            there = mine > 0
+            code = None if continents or name == SEA else name
             within = {
-                distance: interval(share(a * mine, b * mine), next(columns, np.array([])))
+                distance: interval(share(a * mine, b * mine), next(draws, np.array([])))
                 for distance, (a, b) in hits.items()
             }
-            code = None if continents or name == SEA else name
             groups.append(
                 Group(
-                    countries()[name].name if code else name,
-                    code,
-                    counts[name],
-                    said[name],
-                    within,
-                    float(np.median(error_km[there])) if there.any() else np.nan,
-                    share(points * mine, mine),
-                    share(right * mine, mine),
+                    name=countries()[name].name if code else name,
+                    code=code,
+                    photos=counts[name],
+                    answered_here=said[name],
+                    within=within,
+                    median_km=float(np.median(error_km[mine])) if mine.any() else np.nan,
+                    geoscore=float(points[mine].mean()) if mine.any() else np.nan,
+                    country_right=float(right[mine].mean()) if mine.any() else np.nan,
                 )
             )
         return tuple(groups)
