@@ -1,4 +1,4 @@
-"""A picture that a result gives: SVG in a notebook, and a file of any of a few kinds."""
+"""What every result can do: show itself, and save itself; and the picture that it gives."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from whyhere.errors import UsageError
 
@@ -22,6 +22,10 @@ _STYLE = (
     "body{margin:0;background:#fff}figure{margin:0;overflow-x:auto}"
     "svg{display:block;width:100%;min-width:52rem;max-width:72rem;height:auto;margin:0 auto}"
 )
+
+
+Files: TypeAlias = Mapping[str, Callable[[], str | bytes]]
+"""What makes a file of something, by suffix."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +46,7 @@ class Picture:
         """Show the drawing in a notebook."""
         return self.svg
 
-    def files(self) -> dict[str, Callable[[], str | bytes]]:
+    def files(self) -> Files:
         """Return what makes a file of the drawing, by suffix."""
         return {".svg": lambda: self.svg, ".png": self.png}
 
@@ -83,13 +87,52 @@ class Picture:
         Raises:
             UsageError: The suffix names nothing that this picture can be, or the file cannot be written.
         """
-        kinds = self.files()
-        if self.raster is None:
-            del kinds[".png"]
+        kinds = {suffix: make for suffix, make in self.files().items() if suffix != ".png" or self.raster}
         return save_as(path, {**kinds, ".html": self.html, ".htm": self.html})
 
 
-def save_as(path: str | os.PathLike[str], kinds: Mapping[str, Callable[[], str | bytes]]) -> Path:
+class Result:
+    """A result that shows itself at a prompt and in a notebook, and saves itself to files."""
+
+    __slots__ = ()
+
+    def plot(self) -> Picture:
+        """Draw it."""
+        raise NotImplementedError
+
+    def _lines(self) -> Sequence[str]:
+        """Return its essence in at most three lines."""
+        raise NotImplementedError
+
+    def _files(self) -> Files:
+        """Return what makes a file of it, by suffix."""
+        raise NotImplementedError
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write it to a file.
+
+        Args:
+            path: The suffix says what is written: .json, .html, .txt, .svg and .png always; of a prediction
+                .jsonl, .csv, .geojson, .kml and .gpx too, and of a concept map .geojson.
+
+        Returns:
+            The path.
+
+        Raises:
+            UsageError: The suffix names nothing that this can be, or the file cannot be written.
+        """
+        return save_as(path, self._files())
+
+    def __repr__(self) -> str:
+        """Say the essence."""
+        return "\n  ".join(filter(None, self._lines()))
+
+    def _repr_html_(self) -> str:
+        """Show the same and the picture in a notebook."""
+        return as_notebook_html(self._lines(), self.plot())
+
+
+def save_as(path: str | os.PathLike[str], kinds: Files) -> Path:
     """Write a result to a file.
 
     Args:

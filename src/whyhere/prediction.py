@@ -7,21 +7,16 @@ for, or compared with another. The JSON Schemas of `Prediction.to_dict` and `Exp
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from whyhere._record import Record, plain
 from whyhere.geo import AreaName, LatLon, PlaceName, area_name
+from whyhere.picture import Files, Picture, Result
 from whyhere.reasons import UNCONFIRMED as UNCONFIRMED
 from whyhere.reasons import ConceptContrast, Group, Reasons, grouped, reasons_of
 from whyhere.reasons import ConceptContribution as ConceptContribution
 from whyhere.reasons import shown_as as shown_as
 from whyhere.reasons import unconfirmed as unconfirmed
-
-if TYPE_CHECKING:
-    import os
-
-    from whyhere.picture import Picture
 
 
 def _cut(text: str) -> str:
@@ -200,7 +195,7 @@ class CountryShare(Record, frozen=True):
     units: tuple[UnitShare, ...] = ()
 
 
-class Prediction(Record, frozen=True):
+class Prediction(Result, Record, frozen=True):
     """Everything whyhere says about one photo.
 
     Attributes:
@@ -263,32 +258,15 @@ class Prediction(Record, frozen=True):
 
         return prediction_picture(self)
 
-    def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write the prediction to a file.
-
-        Args:
-            path: The suffix says what is written: .json, .jsonl, .csv, .geojson, .kml, .gpx,
-                .html, .txt, .svg or .png.
-
-        Raises:
-            UsageError: The suffix is none of these, or the file cannot be written.
-        """
-        from whyhere.picture import save_as
-        from whyhere.report import prediction_files
-
-        return save_as(path, prediction_files(self))
-
-    def __repr__(self) -> str:
-        """Say the essence in three lines."""
+    def _lines(self) -> tuple[str, str, str]:
         from whyhere.report import prediction_lines
 
-        return "\n  ".join(line for line in prediction_lines(self) if line)
+        return prediction_lines(self)
 
-    def _repr_html_(self) -> str:
-        """Show the same and the picture in a notebook."""
-        from whyhere.report import prediction_html
+    def _files(self) -> Files:
+        from whyhere.report import prediction_files
 
-        return prediction_html(self)
+        return prediction_files(self)
 
 
 class ReleaseCard(Record, frozen=True):
@@ -418,7 +396,7 @@ class RegionPicture(Record, frozen=True):
     caption: str = ""
 
 
-class Explanation(Record, frozen=True):
+class Explanation(Result, Record, frozen=True):
     """Why one photo was answered as it was.
 
     Attributes:
@@ -454,28 +432,12 @@ class Explanation(Record, frozen=True):
 
         return explanation_picture(self)
 
-    def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write the explanation to a file.
-
-        Args:
-            path: The suffix says what is written: .json, .html, .txt, .svg or .png.
-
-        Raises:
-            UsageError: The suffix is none of these, or the file cannot be written.
-        """
-        from whyhere.picture import save_as
-        from whyhere.report import explanation_files
-
-        return save_as(path, explanation_files(self))
-
-    def __repr__(self) -> str:
-        """Say the essence in three lines."""
+    def _lines(self) -> tuple[str, str, str]:
         from whyhere.report import explanation_lines
 
-        return "\n  ".join(line for line in explanation_lines(self) if line)
+        return explanation_lines(self)
 
-    def _repr_html_(self) -> str:
-        """Show the same and the picture in a notebook."""
-        from whyhere.report import explanation_html
+    def _files(self) -> Files:
+        from whyhere.report import explanation_files
 
-        return explanation_html(self)
+        return explanation_files(self)

@@ -289,13 +289,13 @@ class Done:
         self, photos: Iterable[Path | StdinPhoto], format: str, batch: Batch
     ) -> Iterator[Path | StdinPhoto]:
         """Yield the photos that are not there yet; standard input is always looked at."""
+        from whyhere._text import guarded, printable
         from whyhere.images import display_name
-        from whyhere.report import csv_text
 
         for photo in photos:
             if isinstance(photo, Path):
                 name = display_name(photo)
-                if (csv_text(name) if format == "csv" else name) in self.photos:
+                if (guarded(printable(name)) if format == "csv" else name) in self.photos:
                     batch.already += 1
                     continue
             yield photo

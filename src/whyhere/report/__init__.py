@@ -38,7 +38,6 @@ from whyhere.report._formats import (
     FORMATS,
     LISTED,
     TAILS,
-    csv_text,
     explanation_schema,
     prediction_schema,
     render,
@@ -58,15 +57,13 @@ from whyhere.report._maps import (
 from whyhere.report._pages import Section, page
 from whyhere.report._pictures import (
     explanation_files,
-    explanation_html,
     explanation_lines,
     explanation_picture,
     prediction_files,
-    prediction_html,
     prediction_lines,
     prediction_picture,
 )
-from whyhere.report.geometry import WORLD_HEIGHT, WORLD_WIDTH, split_ring
+from whyhere.report.geometry import WORLD_WIDTH, split_ring
 from whyhere.report.words import (
     HYPOTHESIS,
     PLACE_NAMES,
@@ -80,12 +77,12 @@ from whyhere.report.words import (
 
 __all__ = [
     "BLUE", "CSV_COLUMNS", "EXPLANATION_FORMATS", "FORMATS", "GREY", "HYPOTHESIS", "INK", "LISTED",
-    "PALETTE", "PLACE_NAMES", "RED", "SCALE", "SOFT", "TAILS", "WORLD_HEIGHT", "WORLD_WIDTH", "Bar",
+    "PALETTE", "PLACE_NAMES", "RED", "SCALE", "SOFT", "TAILS", "WORLD_WIDTH", "Bar",
     "CellLayer", "Curve", "Dot", "Estimate", "Frame", "Item", "Label", "Section", "Shape", "bars",
-    "boundaries", "classify", "coordinates", "csv_text", "curves", "density_text", "explanation_files",
-    "explanation_html", "explanation_lines", "explanation_picture", "explanation_schema",
+    "boundaries", "classify", "coordinates", "curves", "density_text", "explanation_files",
+    "explanation_lines", "explanation_picture", "explanation_schema",
     "interval_text", "intervals", "kilometres", "line", "lines_of", "map_panel", "markdown_table",
     "moved", "page", "panel_height", "path_data", "percent", "picture", "prediction_files",
-    "prediction_html", "prediction_lines", "prediction_picture", "prediction_schema", "rectangle",
+    "prediction_lines", "prediction_picture", "prediction_schema", "rectangle",
     "render", "scatter", "signed", "split_ring", "stream", "stream_explanation",
 ]  # fmt: skip

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -84,17 +84,21 @@ def curves(
         x_ticks: Positions and their texts; the axis then goes at least from the first to the last.
         y_ticks: The same for the other axis.
     """
-    width, height, left, top, bottom = 560.0, 360.0, 66.0, 48.0, 312.0
+    width, height, top, bottom = 560.0, 360.0, 48.0, 312.0
+    xs = [x for curve in lines for x, _ in curve.points]
     ys = [
         y
         for curve in lines
-        for y in (*(p[1] for p in curve.points), *(y for ends in curve.band for y in ends))
+        for y in (*(y for _, y in curve.points), *(y for ends in curve.band for y in ends))
     ]
-    across = _Axis.over([p[0] for curve in lines for p in curve.points], left, width - 20, x_ticks, pad=0.03)
     up = _Axis.over(ys, bottom, top, y_ticks)
+    left = max(66.0, 34 + _LETTER * max(len(text) for _, text in up.ticks()))
+    across = _Axis.over(xs, left, width - 20, x_ticks, pad=0.03)
+    overhang = _LETTER / 2 * max(len(text) for _, text in across.ticks())
+    across = replace(across, end=width - max(20.0, overhang))
     items: list[Item] = []
     for y, text in up.ticks():
-        items += [line((left, y), (width - 20, y), colour=_GRID), _text(left - 6, y, text, "end")]
+        items += [line((left, y), (across.end, y), colour=_GRID), _text(left - 6, y, text, "end")]
     for x, text in across.ticks():
         items += [line((x, top), (x, bottom), colour=_GRID), _text(x, bottom + 14, text, "middle")]
     for curve in lines:
@@ -103,16 +107,17 @@ def curves(
             high = [(across.at(x), up.at(y)) for (x, _), (_, y) in zip(curve.points, curve.band, strict=True)]
             items.append(Shape([np.array([*low, *reversed(high)])], fill=curve.colour, opacity=0.18))
     for curve in lines:
-        points = [(across.at(x), up.at(y)) for x, y in curve.points if math.isfinite(x) and math.isfinite(y)]
-        if curve.line:
-            items.append(line(*points, colour=curve.colour, width=2.0, dashed=curve.dashed))
-        radii = [curve.dots] * len(points) if isinstance(curve.dots, float | int) else curve.dots
-        items += [
-            Dot(x, y, radius, curve.colour, 0.8)
-            for (x, y), radius in zip(points, radii, strict=True)
-            if radius > 0
+        radii = [curve.dots] * len(curve.points) if isinstance(curve.dots, float | int) else curve.dots
+        known = [
+            (across.at(x), up.at(y), radius)
+            for (x, y), radius in zip(curve.points, radii, strict=True)
+            if math.isfinite(x) and math.isfinite(y)
         ]
-    items += [_text((left + width - 20) / 2, height - 14, x_label, "middle")]
+        if curve.line:
+            points = [(x, y) for x, y, _ in known]
+            items.append(line(*points, colour=curve.colour, width=2.0, dashed=curve.dashed))
+        items += [Dot(x, y, radius, curve.colour, 0.8) for x, y, radius in known if radius > 0]
+    items += [_text((left + across.end) / 2, height - 14, x_label, "middle")]
     items += [Label(18.0, (top + bottom) / 2, y_label, 12.0, "middle", upwards=True)]
     items += _legend([(curve.name, curve.colour) for curve in lines if curve.name], 34.0, width)[0]
     return _chart(title, items, width, height)

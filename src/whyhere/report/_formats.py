@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib.resources import files
 from typing import Any, TypedDict, Unpack
 
-from whyhere._text import SURROGATE, csv_rows, escaped, guarded, printable
+from whyhere._text import SURROGATE, csv_rows, escaped, printable
 from whyhere.errors import UsageError
 from whyhere.prediction import Answer, Explanation, Prediction, ReleaseCard
 from whyhere.report import words
@@ -261,11 +261,6 @@ def _csv(predictions: Iterable[Prediction], concepts: int) -> Iterator[str]:
         yield csv_rows(rows)
 
 
-def csv_text(text: str) -> str:
-    """Return what a cell holds for a text from outside, such as the name of a photo."""
-    return str(guarded(printable(text)))
-
-
 def dumps(value: Any, *, indent: int | None = None) -> str:  # noqa: ANN401
     """Return `value` as JSON text that is valid UTF-8 and safe to print, without a newline at its end.
 
@@ -382,7 +377,7 @@ def _kml(
     colours = ("8bd8fb", "62b8f8", "4d95f2", "3862df", "3c32b4", "451470") if surface else ()
     yield "".join(rendered("head.kml.xml.j2", sentences=_sentences(card), colours=colours))
     for prediction in predictions:
-        cells = [cell for cell in prediction.surface if cell.probability > 0]
+        cells = [cell for cell in prediction.surface if surface and cell.probability > 0]
         classes = classify(cells)
         folder = rendered(
             "folder.kml.xml.j2",
@@ -403,14 +398,14 @@ def _kml(
                 for answer in prediction.answers
             ],
             surface=surface,
-            cells=[
+            cells=[]
+            if classes is None
+            else [
                 (cell, step, density, [[ring] for ring in cell_polygons(cell.cell)])
                 for cell, step, density in zip(
                     cells, classes.classes.tolist(), densities(cells).tolist(), strict=True
                 )
-            ]
-            if surface and classes is not None
-            else (),
+            ],
             per=f"{AREA_KM2:.0f}",
         )
         yield "".join(folder)

@@ -12,12 +12,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from whyhere.prediction import Answer, Explanation, Prediction, ReleaseCard
+from whyhere.prediction import Answer, ConceptContribution, Explanation, Prediction, ReleaseCard
 from whyhere.report import words
 from whyhere.report._maps import classify
 from whyhere.report._page_maps import Pin, inset_map, world_ground, world_map
-from whyhere.report._templates import rendered, resource, signed
-from whyhere.report.words import Line, lines_of_contrast, lines_of_place, place_called
+from whyhere.report._templates import rendered, resource
+from whyhere.report.words import Sum, place_called
 
 if TYPE_CHECKING:
     from whyhere.picture import Picture
@@ -102,25 +102,17 @@ def prediction_page(predictions: Sequence[Prediction], *, card: ReleaseCard) -> 
 
 def explanation_page(explanation: Explanation, *, card: ReleaseCard) -> Iterator[str]:
     """Yield the page that explains one photo."""
-    here, contrast, found = explanation.here, explanation.contrast, explanation.intervention
+    here, contrast, changed = explanation.here, explanation.contrast, explanation.intervention
     decimals = words.explanation_decimals(explanation)
-    maps = [_explained_map(explanation, explanation.prediction, "before", "As answered" if found else "")]
-    if found:
-        maps.append(_explained_map(explanation, found.after, "after", "With the change"))
+    maps = [_explained_map(explanation, explanation.prediction, "before", "As answered" if changed else "")]
+    if changed:
+        maps.append(_explained_map(explanation, changed.after, "after", "With the change"))
+    why = _sum(words.sum_of(here, _LISTED_OF_GROUP), here.concepts, decimals)
     versus = None
     if contrast:
-        lines = list(lines_of_contrast(contrast, _LISTED_OF_GROUP))
-        scale = BarScale.over((c.difference for group in contrast.groups for c in group.concepts), decimals)
-        there = contrast.there
-        versus = {
-            "scale": scale,
-            "heads": [place_called(place).partition(", ")[0] for place in (here, there)],
-            "last_head": "Difference",
-            "lines": [(line, [signed(line.here, decimals), signed(line.there, decimals)]) for line in lines],
-            "silent": _silent(len(contrast.groups), lines),
-            "remainder": (here.remainder, there.remainder, contrast.remainder),
-            "score": (here.score, there.score, contrast.score),
-        }
+        found = words.difference_of(here, contrast, _LISTED_OF_GROUP)
+        places = [place_called(place).partition(", ")[0] for place in (here, contrast.there)]
+        versus = _sum(found, contrast.concepts, decimals) | {"heads": places, "last_head": "Difference"}
     return _page(
         "explanation.html.j2",
         ("report.css", "explain.css"),
@@ -129,7 +121,7 @@ def explanation_page(explanation: Explanation, *, card: ReleaseCard) -> Iterator
         lede=f"{words.MODEL_ONLY} {words.HYPOTHESIS}",
         explanation=explanation,
         maps=maps,
-        why=_sum(here, decimals),
+        why=why,
         versus=versus,
         names={concept.id: concept.name for concept in here.concepts},
         chance=lambda place: words.chance_text(
@@ -257,25 +249,9 @@ def _explained_map(explanation: Explanation, prediction: Prediction, id: str, ca
     }
 
 
-def _sum(place: Answer, decimals: int) -> dict[str, Any]:
-    lines = list(lines_of_place(place, _LISTED_OF_GROUP))
-    return {
-        "scale": BarScale.over((concept.contribution for concept in place.concepts), decimals),
-        "heads": ["Strength"],
-        "last_head": "Contribution to the score",
-        "lines": [
-            (line, ["" if line.strength is None else words.strength_text(line.strength, _MINUS)])
-            for line in lines
-        ],
-        "silent": _silent(len(place.groups), lines),
-        "remainder": (place.remainder,),
-        "score": (place.score,),
-    }
-
-
-def _silent(groups: int, lines: Sequence[Line]) -> str:
-    count = words.silent_groups(groups, lines)
-    return f"{count} other group{'s' if count > 1 else ''}: nothing for or against" if count else ""
+def _sum(found: Sum, concepts: Iterable[ConceptContribution], decimals: int) -> dict[str, Any]:
+    scale = BarScale.over((concept.contribution for concept in concepts), decimals)
+    return {"sum": found, "scale": scale, "heads": ["Strength"], "last_head": "Contribution to the score"}
 
 
 def _described(prediction: Prediction) -> str:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 
 from whyhere._text import printable
-from whyhere.picture import Picture, as_notebook_html
+from whyhere.picture import Files, Picture
 from whyhere.prediction import UNCONFIRMED, ConceptContribution, Explanation, Prediction, ReleaseCard
-from whyhere.reasons import folded
 from whyhere.report._canvas import SOFT, Item, Label, picture
 from whyhere.report._charts import Bar, bars
 from whyhere.report._formats import render, stream_explanation
@@ -25,15 +24,15 @@ from whyhere.report.words import (
     coordinates,
     countries_text,
     decimals_for,
+    difference_of,
     headline,
     kilometres,
     least_unlikely_text,
     place_called,
     signed,
+    sum_of,
     town_text,
 )
-
-Files = dict[str, Callable[[], str | bytes]]
 
 _NAMED = 3
 _LISTED = 3  # concepts drawn a group; the others are drawn as one bar
@@ -93,16 +92,6 @@ def _named(speaking: Iterable[ConceptContribution], against: Iterable[ConceptCon
     return "; ".join(parts) or "no named concept speaks"
 
 
-def prediction_html(prediction: Prediction) -> str:
-    """Return what a notebook shows of a prediction."""
-    return as_notebook_html(prediction_lines(prediction), prediction_picture(prediction))
-
-
-def explanation_html(explanation: Explanation) -> str:
-    """Return what a notebook shows of an explanation."""
-    return as_notebook_html(explanation_lines(explanation), explanation_picture(explanation))
-
-
 def prediction_picture(prediction: Prediction) -> Picture:
     """Draw the probability surface and the answers on a map of the world, and name the answers below."""
     cells = [cell for cell in prediction.surface if cell.probability > 0]
@@ -138,50 +127,26 @@ def prediction_picture(prediction: Prediction) -> Picture:
 def explanation_picture(explanation: Explanation) -> Picture:
     """Draw why here, or why here rather than there where there is a contrast, as bars by group."""
     contrast, here = explanation.contrast, explanation.here
-    rows: list[Bar] = []
     if contrast is None:
-        title = f"What the score of {place_called(here)} is made of"
-        for group in here.groups:
-            told, hidden = folded(group.concepts, here.reasons)
-            named = [(c.shown_as, c.contribution) for c in told]
-            rows += _rows(group.name, group.contribution, named, [Bar(*line) for line in hidden])
-        remainder, score = here.remainder, here.score
+        title, found = f"What the score of {place_called(here)} is made of", sum_of(here, _LISTED)
     else:
         title = f"{place_called(here)} rather than {place_called(contrast.there)}"
-        for other in contrast.groups:
-            rows += _rows(
-                other.name, other.contribution, [(c.shown_as, c.contribution) for c in other.concepts]
-            )
-        remainder, score = contrast.remainder, contrast.score
-    rows += [Bar("unnamed remainder", remainder, True), Bar("sum", score, True)]
+        found = difference_of(here, contrast, _LISTED, equal=False)
+    rows = [Bar(line.name, line.value, line.kind == "group") for line in found.lines]
+    rows += [Bar("unnamed remainder", found.remainder.value, True), Bar("sum", found.score.value, True)]
     prediction = explanation.prediction
     source = assumed(f"Release {printable(prediction.release)}", prediction.assumptions)
     foot = UNCONFIRMED if any("*" in row.name for row in rows) else ""
     return bars(title, rows, notes=(_HOW, source), foot=foot)
 
 
-def _rows(
-    name: str, total: float, concepts: Iterable[tuple[str, float]], hidden: Sequence[Bar] = ()
-) -> list[Bar]:
-    """Return the bar of a group, those of its strongest concepts, and of the rest; none for nothing."""
-    active = sorted((c for c in concepts if c[1]), key=lambda concept: -abs(concept[1]))
-    if not active and not hidden:
-        return []
-    listed = sorted(active[:_LISTED], key=lambda concept: -concept[1])
-    rows = [Bar(name, total, True), *(Bar(n, value) for n, value in listed)]
-    if others := active[_LISTED:]:
-        what = "1 other" if len(others) == 1 else f"{len(others)} others"
-        rows.append(Bar(what, sum(value for _, value in others)))
-    return [*rows, *hidden]
-
-
 def prediction_files(prediction: Prediction) -> Files:
     """Return what makes a file of a prediction, by suffix."""
-    files: Files = {
-        suffix: lambda format=format: render([prediction], format, card=_card(prediction))  # type: ignore[misc]
-        for suffix, format in _SUFFIXES.items()
-    }
-    return files | {
+
+    def written(format: str) -> Callable[[], str]:
+        return lambda: render([prediction], format, card=_card(prediction))
+
+    return {suffix: written(format) for suffix, format in _SUFFIXES.items()} | {
         ".svg": lambda: prediction_picture(prediction).svg,
         ".png": lambda: prediction_picture(prediction).png(),
     }
@@ -190,11 +155,12 @@ def prediction_files(prediction: Prediction) -> Files:
 def explanation_files(explanation: Explanation) -> Files:
     """Return what makes a file of an explanation, by suffix."""
     card = _card(explanation.prediction)
-    files: Files = {
-        suffix: lambda format=format: "".join(stream_explanation(explanation, format, card=card))  # type: ignore[misc]
-        for suffix, format in _EXPLANATION_SUFFIXES.items()
-    }
-    return files | explanation_picture(explanation).files()
+
+    def written(format: str) -> Callable[[], str]:
+        return lambda: "".join(stream_explanation(explanation, format, card=card))
+
+    files = {suffix: written(format) for suffix, format in _EXPLANATION_SUFFIXES.items()}
+    return {**files, **explanation_picture(explanation).files()}
 
 
 def _card(prediction: Prediction) -> ReleaseCard:

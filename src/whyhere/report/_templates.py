@@ -21,6 +21,8 @@ from whyhere.report._maps import density_text
 if TYPE_CHECKING:
     from jinja2 import Environment
 
+_MINUS = "\N{MINUS SIGN}"
+
 
 def resource(name: str) -> str:
     """Return the text of a template or style sheet."""
@@ -68,7 +70,8 @@ def _environment(*, xml: bool) -> Environment:
         listing=", ".join,
         markup=Markup,  # for drawings of ours alone
         percent=words.percent,
-        signed=signed,
+        signed=_signed,
+        strength=lambda value: "" if value is None else words.strength_text(value, _MINUS),
         unit=number,
     )
     return made
@@ -79,11 +82,11 @@ def _kml_positions(positions: Iterable[Iterable[float]]) -> str:
     return " ".join(f"{lon:.6f},{lat:.6f}" for lat, lon in positions)
 
 
-def signed(value: float | str | None, decimals: int) -> str:
+def _signed(value: float | str | None, decimals: int) -> str:
     """Return a number with its sign, as pages write it; text as it is, and nothing for None."""
     if value is None or isinstance(value, str):
         return value or ""
-    return words.signed(value, decimals, minus="\N{MINUS SIGN}")
+    return words.signed(value, decimals, minus=_MINUS)
 
 
 def _source(name: str) -> str:

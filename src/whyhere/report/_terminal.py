@@ -25,7 +25,7 @@ from whyhere.prediction import (
     Prediction,
 )
 from whyhere.report import words
-from whyhere.report.words import Line, area_text, chance_text, kilometres, percent, signed, strength_text
+from whyhere.report.words import Line, Sum, area_text, chance_text, kilometres, percent, signed, strength_text
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -260,16 +260,12 @@ class _Screen:
         """Print the sum that is the score of a place."""
         self.title(f"Why {words.place_called(place)}?")
         self.chance(place, assumptions)
-        heads = ("strength", "score") if self.width >= _WIDE else ("score",)
-        lines = list(words.lines_of_place(place, self.concepts))
-        rows = [(line, (line.strength, line.value)) for line in lines]
-        silent = words.silent_groups(len(place.groups), lines)
-        self.sums(rows, heads, decimals, silent, ((None, place.remainder), (None, place.score)))
+        self.sums(words.sum_of(place, self.concepts), decimals)
         for label, value in words.folded_lines(place.reasons, decimals):
             self.paragraph(f"{label} ({value})", "dim")
         for text in words.cautions(place.reasons):
             self.paragraph(text, "yellow")
-        if "strength" in heads:
+        if self.width >= _WIDE:
             self.paragraph(words.STRENGTH, "dim")
 
     def contrast(self, here: Answer, contrast: Contrast, decimals: int, assumptions: Assumptions) -> None:
@@ -277,12 +273,7 @@ class _Screen:
         there = contrast.there
         self.title(words.rather_text(here, there))
         self.chance(there, assumptions)
-        heads = ("here", "there", "difference") if self.width >= _WIDE else ("difference",)
-        lines = list(words.lines_of_contrast(contrast, self.concepts))
-        rows = [(line, (line.here, line.there, line.value)) for line in lines]
-        remainders = (here.remainder, there.remainder, contrast.remainder)
-        silent = words.silent_groups(len(contrast.groups), lines)
-        self.sums(rows, heads, decimals, silent, (remainders, (here.score, there.score, contrast.score)))
+        self.sums(words.difference_of(here, contrast, self.concepts), decimals)
 
     def intervention(self, explanation: Explanation, found: Intervention, decimals: int) -> None:
         """Print what was changed and how the answers move."""
@@ -332,45 +323,40 @@ class _Screen:
         self.paragraph(f"{spot}, {words.chosen_text(place)}; {town}")
         self.line()
 
-    def sums(
-        self,
-        rows: Sequence[tuple[Line, Sequence[float | None]]],
-        heads: Sequence[str],
-        decimals: int,
-        silent: int,
-        totals: Sequence[Sequence[float | None]],
-    ) -> None:
+    def sums(self, found: Sum, decimals: int) -> None:
         """Print one line a summand: name, numbers, bar; concepts stand two columns in, below their group."""
+        heads = found.heads if self.width >= _WIDE else found.heads[-1:]
         widths = [max(len(head), decimals + 3) + 2 for head in heads]
-        longest = max((_cells(printable(line.name)) + 2 for line, _ in rows), default=0)
+        longest = max((_cells(printable(line.name)) + 2 for line in found.lines), default=0)
         most = min(_SUM_NAME_MAX, self.width - _INDENT - sum(widths) - 6)
         room = min(max(longest, len("unnamed remainder")), most)
 
-        def numbers(values: Sequence[float | None]) -> str:
+        def numbers(line: Line) -> str:
             cells = []
-            for head, width, value in zip(heads, widths, values[-len(heads) :], strict=True):
+            values = (*line.numbers, line.value)[-len(heads) :]
+            for head, width, value in zip(heads, widths, values, strict=True):
                 write = strength_text(value or 0.0) if head == "strength" else signed(value or 0.0, decimals)
                 cells.append(("" if value is None else write).rjust(width))
             return "".join(cells)
 
         columns = "".join(head.rjust(width) for head, width in zip(heads, widths, strict=True))
         self.line((" " * (_INDENT + room) + columns, "dim"))
-        largest = max((abs(line.value) for line, _ in rows), default=0.0) or 1.0
-        for line, values in rows:
+        largest = max((abs(line.value) for line in found.lines), default=0.0) or 1.0
+        for line in found.lines:
             indent = "" if line.kind == "group" else "  "
             name = self.shortened(indent + printable(line.name), room, keep="start")
-            text = " " * _INDENT + name + " " * (room - _cells(name)) + numbers(values)
+            text = " " * _INDENT + name + " " * (room - _cells(name)) + numbers(line)
             bar = ""
             if line.kind == "concept" and line.value:
                 length = min(self.width - _cells(text) - 2, _SUM_BAR_MAX)
                 bar = "  " + self.bar(abs(line.value) / largest, length, against=line.value < 0)
             style = {"group": "bold", "concept": "", "rest": "dim"}[line.kind]
             self.line((text, style), (bar, "magenta" if line.value < 0 else "cyan"))
-        if silent:
-            self.paragraph(f"{silent} other group{'s' if silent > 1 else ''}: nothing for or against", "dim")
-        for label, style, values in zip(("unnamed remainder", "score"), ("dim", "bold"), totals, strict=True):
-            text = self.shortened(label, room, keep="start").ljust(room)
-            self.line((" " * _INDENT + text + numbers(values), style))
+        if found.silent:
+            self.paragraph(found.silent, "dim")
+        for line, style in ((found.remainder, "dim"), (found.score, "bold")):
+            name = self.shortened(line.name, room, keep="start").ljust(room)
+            self.line((" " * _INDENT + name + numbers(line), style))
 
     # Lines
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from whyhere._text import printable
 from whyhere.geo import PlaceName, great_circle_km
@@ -275,76 +275,103 @@ def listed_text(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}" if names else ""
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """One line of a sum.
 
     Attributes:
         name: What is added.
         kind: "group", "concept", or "rest" for several concepts together.
         value: The summand.
-        strength: How strongly the photo shows the concept; None where that has no meaning.
-        here: Summand at the explained place, in a contrast.
-        there: Summand at the other place, in a contrast.
+        numbers: What stands beside it, as the heads of the sum say; None where that has no meaning.
     """
 
     name: str
     kind: str
     value: float
-    strength: float | None = None
-    here: float | None = None
-    there: float | None = None
+    numbers: tuple[float | None, ...]
 
 
-def lines_of_place(parts: Answer, limit: int) -> Iterator[Line]:
-    """Yield the groups of a score with their `limit` strongest concepts each, less groups of nothing."""
-    reasons = parts.reasons
-    for group in parts.groups:
+class Sum(NamedTuple):
+    """A score, or the difference of two, line by line.
+
+    Attributes:
+        heads: What the numbers of a line are, its value last.
+        lines: Groups with their strongest concepts, less groups of nothing.
+        silent: What is said of those groups; empty for none.
+        remainder: The unnamed remainder.
+        score: What all adds up to.
+    """
+
+    heads: tuple[str, ...]
+    lines: list[Line]
+    silent: str
+    remainder: Line
+    score: Line
+
+
+def sum_of(place: Answer, limit: int) -> Sum:
+    """Return the score of a place, with the `limit` strongest concepts of each group."""
+    lines: list[Line] = []
+    reasons = place.reasons
+    for group in place.groups:
         told, hidden = folded(group.concepts, reasons)
-        lines = [
-            Line(concept.shown_as, "concept", concept.contribution, strength=concept.strength)
-            for concept in told
-            if concept.contribution
+        concepts = [
+            Line(c.shown_as, "concept", c.contribution, (c.strength,)) for c in told if c.contribution
         ]
-        rest = [Line(label, "rest", value) for label, value in hidden]
-        yield from _listed(Line(group.name, "group", group.contribution), lines, limit, rest)
+        rest = [Line(label, "rest", value, (None,)) for label, value in hidden]
+        lines += _listed(Line(group.name, "group", group.contribution, (None,)), concepts, limit, rest)
+    return Sum(
+        ("strength", "score"),
+        lines,
+        _silent(len(place.groups), lines),
+        Line("unnamed remainder", "rest", place.remainder, (None,)),
+        Line("score", "group", place.score, (None,)),
+    )
 
 
-def lines_of_contrast(contrast: Contrast, limit: int) -> Iterator[Line]:
-    """Yield the groups of a difference with their `limit` strongest concepts each."""
+def difference_of(here: Answer, contrast: Contrast, limit: int, *, equal: bool = True) -> Sum:
+    """Return a difference of scores; `equal` counts concepts that are the same at both places too."""
+    lines: list[Line] = []
     for group in contrast.groups:
-        lines = [
-            Line(concept.shown_as, "concept", concept.difference, here=concept.here, there=concept.there)
-            for concept in group.concepts
-            if concept.here or concept.there
+        concepts = [
+            Line(c.shown_as, "concept", c.difference, (c.here, c.there))
+            for c in group.concepts
+            if c.difference or (equal and c.here)
         ]
-        here, there = sum(line.here or 0.0 for line in lines), sum(line.there or 0.0 for line in lines)
-        yield from _listed(
-            Line(group.name, "group", group.contribution, here=here, there=there), lines, limit
-        )
+        lines += _listed(Line(group.name, "group", group.contribution, _added(concepts)), concepts, limit)
+    there = contrast.there
+    return Sum(
+        ("here", "there", "difference"),
+        lines,
+        _silent(len(contrast.groups), lines),
+        Line("unnamed remainder", "rest", contrast.remainder, (here.remainder, there.remainder)),
+        Line("score", "group", contrast.score, (here.score, there.score)),
+    )
 
 
-def _listed(group: Line, lines: Sequence[Line], limit: int, rest: Sequence[Line] = ()) -> Iterator[Line]:
-    if not lines and not rest:
+def _listed(group: Line, concepts: Sequence[Line], limit: int, rest: Sequence[Line] = ()) -> Iterator[Line]:
+    if not concepts and not rest:
         return
     yield group
-    by_size = sorted(lines, key=lambda line: -abs(line.value))
+    by_size = sorted(concepts, key=lambda line: -abs(line.value))
     yield from sorted(by_size[:limit], key=lambda line: -line.value)
     if others := by_size[limit:]:
-        contrasted = others[0].here is not None
-        yield Line(
-            "1 other" if len(others) == 1 else f"{len(others)} others",
-            "rest",
-            sum(line.value for line in others),
-            here=sum(line.here or 0.0 for line in others) if contrasted else None,
-            there=sum(line.there or 0.0 for line in others) if contrasted else None,
-        )
+        name = "1 other" if len(others) == 1 else f"{len(others)} others"
+        numbers = (None,) if group.numbers == (None,) else _added(others)
+        yield Line(name, "rest", sum(line.value for line in others), numbers)
     yield from rest
 
 
-def silent_groups(groups: int, lines: Iterable[Line]) -> int:
-    """Return how many of so many groups `lines` leaves out."""
-    return groups - sum(line.kind == "group" for line in lines)
+def _added(lines: Iterable[Line]) -> tuple[float, ...]:
+    here, there = 0.0, 0.0
+    for line in lines:
+        here, there = here + (line.numbers[0] or 0.0), there + (line.numbers[1] or 0.0)
+    return here, there
+
+
+def _silent(groups: int, lines: Iterable[Line]) -> str:
+    count = groups - sum(line.kind == "group" for line in lines)
+    return f"{count} other group{'s' if count > 1 else ''}: nothing for or against" if count else ""
 
 
 def opening(explanation: Explanation) -> tuple[str, str]:
