@@ -319,3 +319,57 @@ def correlation(a: Doubles, b: Doubles) -> float:
     a, b = a - a.mean(), b - b.mean()
     size = float(np.linalg.norm(a) * np.linalg.norm(b))
     return float(a @ b) / size if size > 0 else 0.0
+
+
+def percentiles(values: Doubles) -> Doubles:
+    """Place each value among all, shape (n,): the percentage below it, counting half of its equals."""
+    shares: Doubles = 100 * (mean_ranks(values) - 0.5) / max(len(values), 1)
+    return shares
+
+
+def weighted_percentiles(values: Doubles, population: NDArray[np.floating], weights: Doubles) -> Doubles:
+    """Place values within a weighted population, one column a quantity.
+
+    Args:
+        values: Shape (k,).
+        population: Shape (n, k).
+        weights: Weight of each row, none negative, not all zero, shape (n,).
+
+    Returns:
+        Percentage of the weight below each value, counting half of the equals, shape (k,).
+    """
+    share = weights / weights.sum()
+    # Column by column: no copy of the population is needed.
+    below = [
+        share[column < value].sum() + share[column == value].sum() / 2
+        for value, column in zip(values, population.T, strict=True)
+    ]
+    return 100 * np.array(below, np.float64)
+
+
+def weighted_mean_and_error(
+    values: Doubles, weights: Doubles, blocks: NDArray[np.integer]
+) -> tuple[Doubles, Doubles]:
+    """Average units by weight; the standard error takes blocks of units, not units, as independent.
+
+    The error is that of a ratio of sums, linearised, with blocks as the units (Cochran 1977, section 6.5):
+    sqrt(g / (g - 1) * sum over blocks of (sum of w (x - mean))^2) / sum of w.
+
+    Args:
+        values: One row a unit, shape (m, k).
+        weights: Weight of each unit, positive, shape (m,).
+        blocks: Which block each unit lies in, shape (m,).
+
+    Returns:
+        Means and standard errors, both of shape (k,); errors are NaN where there is only one block.
+    """
+    total = float(weights.sum())
+    mean: Doubles = weights @ values / total
+    _, block = np.unique(blocks, return_inverse=True)
+    count = int(block.max()) + 1
+    if count < 2:
+        return mean, np.full(values.shape[1], np.nan)
+    sums = np.zeros((count, values.shape[1]))
+    np.add.at(sums, block, weights[:, None] * (values - mean))
+    error: Doubles = np.sqrt(count / (count - 1) * (sums**2).sum(axis=0)) / total
+    return mean, error

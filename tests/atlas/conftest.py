@@ -1,4 +1,4 @@
-"""Fixtures of the atlas tests: the tiny world, without open references, and golden files."""
+"""Fixtures of the atlas tests: the tiny world and golden files."""
 
 from __future__ import annotations
 
@@ -16,12 +16,6 @@ GOLDEN = Path(__file__).parent / "golden"
 @pytest.fixture(scope="session")
 def atlas() -> Atlas:
     return make_atlas()
-
-
-@pytest.fixture(autouse=True)
-def _no_open_references(monkeypatch):
-    """The tiny world is not the Earth: its concepts have no references, except where a test brings one."""
-    monkeypatch.setattr("whyhere.references.reference_for", lambda concept_id: None)
 
 
 @pytest.fixture

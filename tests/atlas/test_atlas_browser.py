@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from browser import FONT_SETS, WIDTHS_PX
-from whyhere.atlas._pages import compare_page, map_page, place_page
+from whyhere.atlas import compare_page, map_page, place_page
 
 pytestmark = pytest.mark.browser
 

@@ -6,11 +6,17 @@ import dataclasses
 
 import pytest
 from msgspec.structs import replace
-from tiny_atlas import make_atlas
+from tiny_atlas import make_atlas, make_parts
 
-from whyhere.atlas import Atlas
-from whyhere.atlas._pages import compare_page, map_page, place_page
-from whyhere.atlas._tables import compare_table, map_table, place_table
+from whyhere.atlas import (
+    Atlas,
+    compare_page,
+    compare_table,
+    map_page,
+    map_table,
+    place_page,
+    place_table,
+)
 from whyhere.prediction import UNCONFIRMED
 
 UNTESTED = ("forest", "coast")
@@ -18,7 +24,7 @@ UNTESTED = ("forest", "coast")
 
 @pytest.fixture(scope="module")
 def atlas():
-    parts = make_atlas()._parts
+    parts = make_parts()
     evidence = dict.fromkeys(UNTESTED, "untested")
     labels = tuple(replace(label, evidence=evidence.get(label.id, "confirmed")) for label in parts.concepts)
     return Atlas(dataclasses.replace(parts, concepts=labels))
@@ -35,7 +41,7 @@ def test_a_place_folds_and_marks_them(atlas):
     assert {concept.id for concept in found.unconfirmed(7)} == set(UNTESTED)
     assert {concept.id for concept in found.concepts} >= set(UNTESTED)
     assert all(name not in place.shared for place in found.similar for name in UNTESTED)
-    text = text_of(place_table(found, limit=5, width=100, ascii_only=False))
+    text = text_of(place_table(found, limit=5))
     assert "forest*" in text
     assert UNCONFIRMED in text
     page = place_page(found)
@@ -49,7 +55,7 @@ def test_a_comparison_folds_and_marks_them(atlas):
     first = {concept.id for concept in (*found.more_in_a(7), *found.more_in_b(7))}
     assert first.isdisjoint(UNTESTED)
     assert {concept.id for concept in found.unconfirmed(7)} == set(UNTESTED)
-    text = text_of(compare_table(found, limit=5, width=100, ascii_only=False))
+    text = text_of(compare_table(found, limit=5))
     assert "coast* (more in box" in text
     assert UNCONFIRMED in text
     assert "A star *" in compare_page(found, limit=5)
@@ -60,7 +66,7 @@ def test_the_map_of_one_is_marked_and_its_picture_explains_the_mark(atlas):
     for concept, marked in (("forest", True), ("desert", False)):
         found = atlas.map(concept)
         assert found.to_dict()["evidence"] == ("untested" if marked else "confirmed")
-        text = text_of(map_table(found, width=100, ascii_only=False))
+        text = text_of(map_table(found))
         for shown in (text, map_page(found), found.plot().svg):
             assert (f"{concept}*" in shown) is marked
         assert ("no open map confirms" in found.plot().svg) is marked
@@ -69,4 +75,4 @@ def test_the_map_of_one_is_marked_and_its_picture_explains_the_mark(atlas):
 def test_a_release_that_nobody_tested_has_no_marks():
     found = make_atlas().place(48.85, 2.35)
     assert found.unconfirmed(7) == ()
-    assert "*" not in text_of(place_table(found, limit=5, width=100, ascii_only=False))
+    assert "*" not in text_of(place_table(found, limit=5))

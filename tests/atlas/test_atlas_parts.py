@@ -10,11 +10,10 @@ import numpy as np
 import pytest
 from tiny_atlas import embed, places
 
-from whyhere.atlas import Atlas
-from whyhere.atlas._parts import _read_text, interpolate
+from whyhere.atlas import Atlas, assemble_atlas, read_text
 from whyhere.concepts import open_vocabulary
 from whyhere.errors import MissingFileError, UsageError
-from whyhere.gallery import Gallery
+from whyhere.gallery import Gallery, interpolate
 from whyhere.geo import great_circle_km
 from whyhere.releases import resolve
 
@@ -25,13 +24,13 @@ def release_with(**image_tower):
 
 
 def test_base_reads_texts_with_the_words_of_its_image_tower():
-    query = _read_text(resolve("base"), "palm beach zzxqv")
+    query = read_text(resolve("base"), "palm beach zzxqv")
     wanted = open_vocabulary().direction("palm beach zzxqv")
     assert np.array_equal(query.vector, wanted.pattern)  # how embeddings change, not what detects
     assert (query.known, query.unknown, query.uncertain) == (wanted.known, wanted.unknown, wanted.uncertain)
     assert "zzxqv" in query.unknown
     with pytest.raises(UsageError):
-        _read_text(resolve("base"), "zzxqv")
+        read_text(resolve("base"), "zzxqv")
 
 
 def test_a_release_with_a_text_tower_reads_whole_texts(monkeypatch):
@@ -39,14 +38,14 @@ def test_a_release_with_a_text_tower_reads_whole_texts(monkeypatch):
     release.config.text_tower = object()
     tower = SimpleNamespace(embed=lambda texts: np.array([[len(text), 1.0] for text in texts], np.float32))
     monkeypatch.setattr("whyhere.releases.load_text_tower", lambda given: tower if given is release else None)
-    query = _read_text(release, "a whole sentence")
+    query = read_text(release, "a whole sentence")
     assert query.vector.tolist() == [16.0, 1.0]
     assert query.unknown == ()
 
 
 def test_a_release_without_directions_of_texts_says_so():
     with pytest.raises(MissingFileError, match="mine has no directions of texts"):
-        _read_text(release_with(), "palm beach")
+        read_text(release_with(), "palm beach")
 
 
 def test_an_unknown_release_is_named():
@@ -56,12 +55,12 @@ def test_an_unknown_release_is_named():
 
 @pytest.mark.weights
 def test_the_embedding_of_a_gallery_point_is_its_own(base_release):
-    atlas = Atlas.from_release("base")
-    gallery = atlas._parts.gallery
+    parts = assemble_atlas(base_release)
+    gallery = parts.gallery
     rows = [0, 777, len(gallery) - 1]
-    again = atlas._parts.embed(gallery.lat[rows], gallery.lon[rows])
+    again = parts.embed(gallery.lat[rows], gallery.lon[rows])
     assert (again * gallery.embeddings[rows]).sum(axis=1) == pytest.approx(1, abs=1e-5)
-    profile = atlas.place(float(gallery.lat[777]), float(gallery.lon[777]), similar=0)
+    profile = Atlas(parts).place(float(gallery.lat[777]), float(gallery.lon[777]), similar=0)
     assert profile.nearest_km == pytest.approx(0, abs=1e-6)
 
 
@@ -79,7 +78,7 @@ def test_between_places_the_nearest_ones_speak():
 
 @pytest.mark.weights
 def test_places_of_base_that_are_held_out_are_told_from_the_others(base_release):
-    gallery = Atlas.from_release("base")._parts.gallery
+    gallery = Atlas.from_release("base").gallery
     chosen = np.random.default_rng(0).choice(len(gallery), 40, replace=False)
     cosines = []
     for row in chosen:

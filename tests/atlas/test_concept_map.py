@@ -11,9 +11,7 @@ import numpy as np
 import pytest
 from tiny_atlas import make_atlas, places
 
-from whyhere.atlas import ConceptMap
-from whyhere.atlas._pages import map_page
-from whyhere.atlas._tables import map_table
+from whyhere.atlas import ConceptMap, map_page, map_table
 from whyhere.errors import UsageError
 from whyhere.geo import cell_number, cells_of, great_circle_km, lat_lon_of, parse_region, unit_vectors
 
@@ -27,7 +25,7 @@ def by_cell(found: ConceptMap):
 def test_a_cell_shows_the_mean_of_its_places(atlas):
     lat, lon = places()
     row = [concept.id for concept in atlas.concepts].index("desert")
-    values = atlas._values[:, row]
+    values = atlas.values[:, row]
     cells = cells_of(lat, lon, 3)
     found = atlas.map("desert")
     assert {cell_number(cell.cell) for cell in found.cells} == set(cells.tolist())
@@ -137,10 +135,10 @@ def test_other_wrong_arguments_are_refused(atlas):
 
 def test_a_text_is_mapped_along_its_own_direction(atlas):
     found = atlas.map_text("  sand xyzzy ")
-    alignment = atlas._parts.alignment
+    alignment = atlas.alignment
     vector = np.eye(16, dtype=np.float32)[4]  # "sand" has four letters; see read_text
     direction = alignment.head @ vector / np.linalg.norm(alignment.head @ vector)
-    centred = atlas._parts.gallery.embeddings - alignment.location_mean
+    centred = atlas.gallery.embeddings - alignment.location_mean
     cosines = centred @ direction / np.linalg.norm(centred, axis=1)
     lat, lon = places()
     best = found.cells[0]
@@ -191,16 +189,10 @@ class North:
         return np.where(np.isnan(values), np.nan, values >= self.threshold)
 
 
-@pytest.fixture
-def north(monkeypatch):
-    monkeypatch.setattr("whyhere.references.reference_for", lambda concept_id: North())
-
-
-@pytest.mark.usefixtures("north")
 def test_a_reference_stands_beside_the_map_in_the_same_cells():
     lat, lon = places()
     cells = cells_of(lat, lon, 3)
-    found = make_atlas().map("desert")
+    found = make_atlas(reference=North()).map("desert")
     unknown = 0
     for cell in found.cells:
         mine = lat[cells == cell_number(cell.cell)]
@@ -213,31 +205,29 @@ def test_a_reference_stands_beside_the_map_in_the_same_cells():
     assert unknown > 5
     assert found.reference.cells == len(found.cells) - unknown
     assert "Spearman" in found.reference.agreement_text
-    assert "northness" in "".join(map_table(found, width=100, ascii_only=False))
+    assert "northness" in "".join(map_table(found))
 
 
-@pytest.mark.usefixtures("north")
 @pytest.mark.parametrize("learned", [True, False])
 def test_an_agreement_that_was_fitted_is_called_no_test_everywhere(learned):
-    asked = make_atlas(grounded=("desert", "forest") if learned else ("forest",))
+    asked = make_atlas(grounded=("desert", "forest") if learned else ("forest",), reference=North())
     found = asked.map("desert")
     said = "part of the concept's direction was fitted to this reference: no test"
     assert found.reference.learned is learned
     assert found.to_dict()["reference"]["learned"] is learned
     assert found.to_geojson()["reference"]["learned"] is learned
     assert (said in found.reference.agreement_text) is learned
-    assert (said in "".join(map_table(found, width=100, ascii_only=False))) is learned
+    assert (said in "".join(map_table(found))) is learned
     assert (said in unescape(found.plot().svg)) is learned
     assert (said.encode() in unescape(map_page(found)).encode()) is learned
 
 
-@pytest.mark.usefixtures("north")
 def test_agreement_is_that_of_the_references_package_over_the_places_of_the_map():
     from whyhere.references import agreement
 
-    atlas = make_atlas()
+    atlas = make_atlas(reference=North())
     lat, lon = places()
-    values = atlas._values[:, 0]
+    values = atlas.values[:, 0]
     for region in (None, "-90,-180,90,0"):
         inside = np.ones(len(lat), bool) if region is None else parse_region(region).contains(lat, lon)
         wanted = agreement(values[inside], North(), lat=lat[inside], lon=lon[inside])
@@ -245,9 +235,8 @@ def test_agreement_is_that_of_the_references_package_over_the_places_of_the_map(
         assert (found.auroc, found.spearman, found.cells) == (wanted.auroc, wanted.spearman, wanted.cells)
 
 
-@pytest.mark.usefixtures("north")
 def test_where_too_few_cells_are_known_the_map_says_so():
-    found = make_atlas().map("desert", region=FIJI)
+    found = make_atlas(reference=North()).map("desert", region=FIJI)
     assert found.reference.auroc is None
     assert "too few cells" in found.reference.agreement_text
     json.dumps(found.to_dict(), allow_nan=False)
@@ -277,4 +266,4 @@ def test_golden_geojson_and_table(atlas, check_golden):
     for feature in collection["features"]:
         feature["properties"]["value"] = round(feature["properties"]["value"], 3)
     check_golden("fiji.geojson", json.dumps(collection, indent=1) + "\n")
-    check_golden("fiji.txt", "".join(map_table(found, width=100, ascii_only=False)))
+    check_golden("fiji.txt", "".join(map_table(found)))

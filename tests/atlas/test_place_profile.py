@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from tiny_atlas import embed, make_atlas, places
 
-from whyhere.atlas._tables import place_table
+from whyhere.atlas import place_table
 from whyhere.errors import UsageError
 from whyhere.geo import cell_area_km2, cells_of, country_codes, great_circle_km
 
@@ -18,8 +18,8 @@ PARIS = (48.86, 2.35)
 def brute_percentiles(atlas, lat, lon, inside):
     """Share of the area of the places inside with a lower value, place by place."""
     all_lat, all_lon = places()
-    own = atlas._parts.alignment.location_concepts(embed([lat], [lon]))[0]
-    values = atlas._parts.alignment.location_concepts(embed(all_lat, all_lon))
+    own = atlas.alignment.location_concepts(embed([lat], [lon]))[0]
+    values = atlas.alignment.location_concepts(embed(all_lat, all_lon))
     cells = cells_of(all_lat, all_lon, 3)
     weights = np.zeros(len(cells))
     for cell in set(cells[inside].tolist()):
@@ -27,7 +27,7 @@ def brute_percentiles(atlas, lat, lon, inside):
         weights[mine] = cell_area_km2([cell])[0] / mine.sum()
     return {
         id: 100 * weights[values[:, j] < own[j]].sum() / weights.sum()
-        for j, id in enumerate(atlas._parts.alignment.concept_ids)
+        for j, id in enumerate(atlas.alignment.concept_ids)
     }
 
 
@@ -95,12 +95,12 @@ def test_what_is_shared_is_more_than_usual_in_both(atlas):
 def test_the_most_similar_place_is_the_best_of_all_far_ones(atlas):
     lat, lon = places()
     found = atlas.place(*PARIS, similar=1)
-    values = atlas._parts.alignment.location_concepts(embed(lat, lon)).astype(float)
+    values = atlas.alignment.location_concepts(embed(lat, lon)).astype(float)
     cells = cells_of(lat, lon, 3)
     weights = np.array([cell_area_km2([cell])[0] / (cells == cell).sum() for cell in cells.tolist()])
     mean = np.average(values, axis=0, weights=weights)
     spread = np.sqrt(np.average((values - mean) ** 2, axis=0, weights=weights))
-    own = (atlas._parts.alignment.location_concepts(embed(*np.reshape(PARIS, (2, 1))))[0] - mean) / spread
+    own = (atlas.alignment.location_concepts(embed(*np.reshape(PARIS, (2, 1))))[0] - mean) / spread
     others = (values - mean) / spread
     cosines = others @ own / (np.linalg.norm(others, axis=1) * np.linalg.norm(own))
     cosines[great_circle_km(*PARIS, lat, lon) < 1000] = -2
@@ -165,5 +165,5 @@ def test_a_position_off_the_earth_is_refused(atlas, lat, lon):
 
 
 def test_golden_table(atlas, check_golden):
-    table = "".join(place_table(atlas.place(*PARIS), limit=3, width=100, ascii_only=False))
+    table = "".join(place_table(atlas.place(*PARIS), limit=3))
     check_golden("paris.txt", table)

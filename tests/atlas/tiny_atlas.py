@@ -51,7 +51,12 @@ def read_text(text: str) -> TextQuery:
     return TextQuery(vector, known, unknown, tuple(word for word in known if word.endswith("?")))
 
 
-def make_atlas(order=None, lat=None, lon=None, grounded=()) -> Atlas:
+def make_atlas(*args, **kwargs) -> Atlas:
+    return Atlas(make_parts(*args, **kwargs))
+
+
+def make_parts(order=None, lat=None, lon=None, grounded=(), reference=None) -> AtlasParts:
+    """The tiny world is not the Earth: its concepts have no open references but the one that is given."""
     if lat is None:
         lat, lon = places()
     if order is not None:
@@ -69,15 +74,14 @@ def make_atlas(order=None, lat=None, lon=None, grounded=()) -> Atlas:
         penalty=0.02,
         grounding=(learned.T * [id in grounded for id in CONCEPTS]).astype(np.float32),
     )
-    return Atlas(
-        AtlasParts(
-            alignment=alignment,
-            gallery=Gallery(lat=lat, lon=lon, embeddings=embeddings, fingerprint="test"),
-            concepts=tuple(
-                ConceptLabel(id, id.replace("-", " "), "landform", "A test.", "text") for id in CONCEPTS
-            ),
-            card=ReleaseCard("tiny", "1.0", "A test.", "None.", ("It is tiny.",), ("Map: Natural Earth.",)),
-            embed=embed,
-            read_text=read_text,
-        )
+    return AtlasParts(
+        alignment=alignment,
+        gallery=Gallery(lat=lat, lon=lon, embeddings=embeddings, fingerprint="test"),
+        concepts=tuple(
+            ConceptLabel(id, id.replace("-", " "), "landform", "A test.", "text") for id in CONCEPTS
+        ),
+        card=ReleaseCard("tiny", "1.0", "A test.", "None.", ("It is tiny.",), ("Map: Natural Earth.",)),
+        embed=embed,
+        read_text=read_text,
+        reference_for=lambda concept_id: reference,
     )

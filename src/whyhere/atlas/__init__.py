@@ -5,15 +5,28 @@ Everything here comes from the location encoder's embedding of a place; it says 
 to show, as far as the release has learned that, and it is evidence of nothing about any single photo.
 """
 
-from whyhere.atlas._atlas import Atlas
-from whyhere.atlas._compare import ComparedConcept, ComparedSide, Comparison
-from whyhere.atlas._map import ConceptMap, MapCell
-from whyhere.atlas._map_picture import side_by_side
-from whyhere.atlas._pages import compare_page, map_page, maps_page, place_page
-from whyhere.atlas._parts import AtlasParts, TextQuery, assemble_atlas
-from whyhere.atlas._place import PlaceConcept, PlaceProfile, SimilarPlace
-from whyhere.atlas._reference import MapReference
-from whyhere.atlas._tables import compare_table, map_table, place_table
+from whyhere.atlas._atlas import Atlas, AtlasParts, TextQuery, assemble_atlas, read_text
+from whyhere.atlas._pages import (
+    compare_page,
+    compare_table,
+    map_page,
+    map_table,
+    maps_page,
+    place_page,
+    place_table,
+)
+from whyhere.atlas._pictures import side_by_side
+from whyhere.atlas._results import (
+    ComparedConcept,
+    ComparedSide,
+    Comparison,
+    ConceptMap,
+    MapCell,
+    MapReference,
+    PlaceConcept,
+    PlaceProfile,
+    SimilarPlace,
+)
 
 __all__ = [
     "Atlas",
@@ -36,5 +49,6 @@ __all__ = [
     "maps_page",
     "place_page",
     "place_table",
+    "read_text",
     "side_by_side",
 ]

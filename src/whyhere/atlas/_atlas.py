@@ -4,28 +4,127 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from whyhere.atlas._compare import Comparison, Side, compare_sides
-from whyhere.atlas._find import find_concept
-from whyhere.atlas._map import RESOLUTION, ConceptMap, Subject, concept_map
-from whyhere.atlas._parts import AtlasParts, TextQuery, assemble_atlas
-from whyhere.atlas._place import PlaceProfile, place_profile
-from whyhere.concepts import ConceptLabel
-from whyhere.errors import UsageError
+from whyhere._parts import labels_of, prepare_gallery
+from whyhere.alignment import Alignment, load_alignment
+from whyhere.atlas._compute import RESOLUTION, Side, Subject, compare_sides, concept_map, place_profile
+from whyhere.atlas._results import Comparison, ConceptMap, PlaceProfile
+from whyhere.concepts import ConceptLabel, find_concept, unknown_concept
+from whyhere.errors import MissingFileError, UsageError
+from whyhere.gallery import Gallery, interpolate
 from whyhere.geo import LatLon, Region, country_codes, parse_region
+from whyhere.prediction import ReleaseCard
 from whyhere.ranking import CellIndex
-from whyhere.releases import resolve
+from whyhere.references import Reference, reference_for
+from whyhere.releases import Release, prepare_heads, resolve
+
+Floats = NDArray[np.float32]
 
 RESOLUTIONS = range(6)
+_WORDS_FOR = "clip-vit-b16"
 
 
-def _mapped(text: str, query: TextQuery) -> str:
-    """Return what a map of a text shows: the text, or the words of it that count where some were left out."""
-    return " ".join(query.known) if query.unknown else text.strip()
+@dataclass(frozen=True, slots=True)
+class TextQuery:
+    """A text as a direction of the image embeddings of a release.
+
+    Attributes:
+        vector: How image embeddings change with what the text says: what `Alignment.location_direction`
+            takes, float32, shape (d,).
+        known: The words that it was made of.
+        unknown: Words that the release does not know and that were left out.
+        uncertain: Known words whose direction is a guess.
+    """
+
+    vector: Floats
+    known: tuple[str, ...]
+    unknown: tuple[str, ...]
+    uncertain: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AtlasParts:
+    """Everything that an atlas is made of.
+
+    Attributes:
+        alignment: What relates places to concepts.
+        gallery: The places, embedded.
+        concepts: Names of the concepts, in the order of the alignment.
+        card: What a reader must know about the release.
+        embed: Embeds positions: latitudes and longitudes in degrees, shape (n,), to unit length (n, 512).
+        read_text: Turns a text into a direction; raises `UsageError` where no word of it is known, and
+            `MissingFileError` where the release has no directions of texts.
+        reference_for: Finds the open reference of a concept by its id; None where there is none.
+    """
+
+    alignment: Alignment
+    gallery: Gallery
+    concepts: tuple[ConceptLabel, ...]
+    card: ReleaseCard
+    embed: Callable[[NDArray[np.float64], NDArray[np.float64]], Floats]
+    read_text: Callable[[str], TextQuery]
+    reference_for: Callable[[str], Reference | None] = reference_for
+
+
+def assemble_atlas(release: Release, *, progress: Callable[[int, int], None] | None = None) -> AtlasParts:
+    """Load what an atlas needs of a release; weights of towers and encoders only when they are used.
+
+    Args:
+        release: The release.
+        progress: Called with places done and places in all while the gallery is embedded at its first use.
+
+    Raises:
+        MissingFileError: A file is missing, damaged or does not fit the others.
+    """
+    alignment = load_alignment(prepare_heads(release), release.config.alignment)
+    gallery = prepare_gallery(release, progress=progress)
+    smooth = release.config.gallery_smoothing_km > 0
+    return AtlasParts(
+        alignment=alignment,
+        gallery=gallery,
+        concepts=labels_of(release, alignment),
+        card=release.config.card,
+        embed=lambda lat, lon: interpolate(gallery, lat, lon) if smooth else _embed(release, lat, lon),
+        read_text=lambda text: read_text(release, text),
+    )
+
+
+def _embed(release: Release, lat: NDArray[np.float64], lon: NDArray[np.float64]) -> Floats:
+    from whyhere.encoders import LocationEncoder
+
+    folder = release.part_path(release.config.location_encoder)
+    raw = LocationEncoder.load(folder / "location_encoder.safetensors").embed(lat, lon)
+    unit: Floats = raw / np.linalg.norm(raw, axis=1, keepdims=True)
+    return unit
+
+
+def read_text(release: Release, text: str) -> TextQuery:
+    """Read a text with the release's own text tower, else with the words known for its image tower.
+
+    Raises:
+        UsageError: No word of the text is known.
+        MissingFileError: The release has no directions of texts.
+    """
+    config = release.config
+    if config.text_tower is not None:
+        from whyhere.releases import load_text_tower
+
+        return TextQuery(load_text_tower(release).embed([text])[0], (text,), ())
+    if config.image_tower.asset != _WORDS_FOR:
+        raise MissingFileError(
+            f"release {config.name} has no directions of texts: it has no text tower, and whyhere knows "
+            f"words for the image tower {_WORDS_FOR} only; releases that have: base, geoclip-l14"
+        )
+    from whyhere.concepts import open_vocabulary
+
+    found = open_vocabulary().direction(text)
+    # The pattern, not the detector: see docs/text.md.
+    return TextQuery(found.pattern, found.known, found.unknown, found.uncertain)
 
 
 class Atlas:
@@ -34,6 +133,14 @@ class Atlas:
     An atlas reads the concepts of all places of the gallery at its first question and keeps them: make one
     and use it often. No answer depends on the questions before it.
 
+    Attributes:
+        card: What a reader must know about the release.
+        release: Name and version of the release.
+        concepts: The concepts of the release.
+        gallery: The places that it knows.
+        alignment: What relates places to concepts.
+        reference_for: Finds the open reference of a concept by its id.
+
     Example:
         >>> from whyhere.atlas import Atlas
         >>> atlas = Atlas.from_release("base")  # doctest: +SKIP
@@ -41,8 +148,13 @@ class Atlas:
     """
 
     def __init__(self, parts: AtlasParts) -> None:
-        self.card = parts.card
         self._parts = parts
+        self.card = parts.card
+        self.release = f"{parts.card.name} {parts.card.version}"
+        self.concepts = parts.concepts
+        self.gallery = parts.gallery
+        self.alignment = parts.alignment
+        self.reference_for = parts.reference_for
         self._indices: dict[int, CellIndex] = {}
 
     @classmethod
@@ -65,15 +177,30 @@ class Atlas:
         """
         return cls(assemble_atlas(resolve(release), progress=progress))
 
-    @property
-    def release(self) -> str:
-        """Name and version of the release."""
-        return f"{self.card.name} {self.card.version}"
+    @cached_property
+    def values(self) -> Floats:
+        """Every concept of every place of the gallery, shape (n, k)."""
+        return self.alignment.location_concepts(self.gallery.embeddings)
 
-    @property
-    def concepts(self) -> tuple[ConceptLabel, ...]:
-        """The concepts of the release."""
-        return self._parts.concepts
+    @cached_property
+    def codes(self) -> NDArray[np.object_]:
+        """Country code of every place of the gallery, None on the open sea, shape (n,)."""
+        codes = np.empty(len(self.gallery), object)
+        codes[:] = country_codes(self.gallery.lat, self.gallery.lon)
+        return codes
+
+    def cells(self, resolution: int) -> CellIndex:
+        """Return the H3 cells that the places of the gallery lie in."""
+        if resolution not in self._indices:
+            lat, lon = self.gallery.lat, self.gallery.lon
+            self._indices[resolution] = CellIndex.build(lat, lon, resolution=resolution)
+        return self._indices[resolution]
+
+    def concepts_at(self, position: LatLon) -> Floats:
+        """Return the concepts of any place, shape (k,)."""
+        embedding = self._parts.embed(np.array([position.lat]), np.array([position.lon]))
+        found: Floats = self.alignment.location_concepts(embedding)[0]
+        return found
 
     def place(self, lat: float, lon: float, *, similar: int = 5) -> PlaceProfile:
         """Describe a place by its concepts, against its region and the world, with places like it.
@@ -92,19 +219,7 @@ class Atlas:
             raise UsageError(str(error)) from error
         if similar < 0:
             raise UsageError(f"similar must be 0 or more, not {similar}")
-        embedding = self._parts.embed(np.array([position.lat]), np.array([position.lon]))
-        return place_profile(
-            position,
-            self._parts.alignment.location_concepts(embedding)[0],
-            self._values,
-            index=self._index(RESOLUTION),
-            gallery=self._parts.gallery,
-            codes=self._codes,
-            concepts=self.concepts,
-            similar=similar,
-            release=self.release,
-            card=self.card,
-        )
+        return place_profile(self, position, similar=similar)
 
     def map(
         self, concept: str, *, region: Region | str | None = None, resolution: int = RESOLUTION
@@ -120,11 +235,15 @@ class Atlas:
             UsageError: The release has no such concept, an argument makes no sense, or no place of the
                 gallery lies in the region.
         """
-        row = find_concept(concept, self.concepts, release=self.release)
+        row = find_concept(concept, self.concepts)
+        if row is None:
+            raise UsageError(
+                f"{self.release} has no concept {concept[:60]!r}{unknown_concept(concept, self.concepts)} "
+                "(`whyhere concepts list` shows all; other words: `whyhere map --text`)"
+            )
         label = self.concepts[row]
-        learned = label.id in self._parts.alignment.grounded
-        subject = Subject(label.name, label.id, label.definition, evidence=label.evidence, learned=learned)
-        return self._map(subject, lambda: self._values[:, row], region, resolution)
+        learned = label.id in self.alignment.grounded
+        return self._map(Subject(self.values[:, row], label.name, label, learned), region, resolution)
 
     def map_text(
         self, text: str, *, region: Region | str | None = None, resolution: int = RESOLUTION
@@ -144,13 +263,11 @@ class Atlas:
         if not text.strip():
             raise UsageError("the text is empty; write what to look for, such as: palm beach")
         query = self._parts.read_text(text)
-        alignment, places = self._parts.alignment, self._parts.gallery.embeddings
-        return self._map(
-            Subject(_mapped(text, query), unknown_words=query.unknown, uncertain_words=query.uncertain),
-            lambda: alignment.location_cosines(alignment.location_direction(query.vector), places),
-            region,
-            resolution,
-        )
+        direction = self.alignment.location_direction(query.vector)
+        values = self.alignment.location_cosines(direction, self.gallery.embeddings)
+        name = " ".join(query.known) if query.unknown else text.strip()
+        subject = Subject(values, name, unknown_words=query.unknown, uncertain_words=query.uncertain)
+        return self._map(subject, region, resolution)
 
     def compare(self, a: Region | str, b: Region | str) -> Comparison:
         """Tell two parts of the Earth apart by the concepts of their places.
@@ -162,80 +279,36 @@ class Atlas:
         Raises:
             UsageError: A region is not understood, no place of the gallery lies in it, or both hold the same.
         """
-        gallery = self._parts.gallery
-        sides = []
-        for region in (a, b):
-            region = parse_region(region) if isinstance(region, str) else region
-            sides.append(Side(region.name, self._inside(region)))
-        if np.array_equal(sides[0].inside, sides[1].inside):
-            count = int(sides[0].inside.sum())
+        first, second = self._side(a), self._side(b)
+        if np.array_equal(first.inside, second.inside):
             raise UsageError(
-                f"{sides[0].name} and {sides[1].name} hold the same {count:,} places: nothing tells them "
-                "apart; name two different regions"
+                f"{first.name} and {second.name} hold the same {int(first.inside.sum()):,} places: nothing "
+                "tells them apart; name two different regions"
             )
-        return compare_sides(
-            sides[0],
-            sides[1],
-            self._values,
-            lat=gallery.lat,
-            lon=gallery.lon,
-            world=self._index(RESOLUTION),
-            concepts=self.concepts,
-            release=self.release,
-            card=self.card,
-        )
+        return compare_sides(self, first, second)
 
-    def _map(
-        self,
-        subject: Subject,
-        values: Callable[[], NDArray[np.float32]],
-        region: Region | str | None,
-        resolution: int,
-    ) -> ConceptMap:
+    def _map(self, subject: Subject, region: Region | str | None, resolution: int) -> ConceptMap:
         if resolution not in RESOLUTIONS:
             raise UsageError(f"resolution must be a whole number from 0 to 5, not {resolution}")
-        region = parse_region(region) if isinstance(region, str) else region
+        side = None if region is None else self._side(region)
         return concept_map(
+            self,
             subject,
-            values(),
-            self._index(resolution),
-            lat=self._parts.gallery.lat,
-            lon=self._parts.gallery.lon,
             resolution=resolution,
-            inside=None if region is None else self._inside(region),
-            region=None if region is None else region.name,
-            release=self.release,
-            card=self.card,
+            inside=side.inside if side else None,
+            region=side.name if side else None,
         )
 
-    def _inside(self, region: Region) -> NDArray[np.bool_]:
+    def _side(self, region: Region | str) -> Side:
         """Tell which places of the gallery lie in a region; some must."""
-        gallery = self._parts.gallery
+        region = parse_region(region) if isinstance(region, str) else region
         code = region.to_dict().get("country_code")
         # Countries of all places are looked up once; that is the slow part of a comparison.
-        inside = region.contains(gallery.lat, gallery.lon) if code is None else self._codes == code
+        lat, lon = self.gallery.lat, self.gallery.lon
+        inside = region.contains(lat, lon) if code is None else np.asarray(self.codes == code, bool)
         if not inside.any():
             raise UsageError(
-                f"none of the {len(gallery):,} places that {self.release} knows lies in {region.name}; "
+                f"none of the {len(self.gallery):,} places that {self.release} knows lies in {region.name}; "
                 "choose a larger region"
             )
-        return inside
-
-    def _index(self, resolution: int) -> CellIndex:
-        if resolution not in self._indices:
-            gallery = self._parts.gallery
-            self._indices[resolution] = CellIndex.build(gallery.lat, gallery.lon, resolution=resolution)
-        return self._indices[resolution]
-
-    @cached_property
-    def _values(self) -> NDArray[np.float32]:
-        """Every concept of every place of the gallery, shape (n, k)."""
-        return self._parts.alignment.location_concepts(self._parts.gallery.embeddings)
-
-    @cached_property
-    def _codes(self) -> NDArray[np.object_]:
-        """Country code of every place of the gallery, None on the open sea, shape (n,)."""
-        gallery = self._parts.gallery
-        codes = np.empty(len(gallery), object)
-        codes[:] = country_codes(gallery.lat, gallery.lon)
-        return codes
+        return Side(region.name, inside)
