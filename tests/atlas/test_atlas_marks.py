@@ -6,10 +6,9 @@ import dataclasses
 
 import pytest
 from msgspec.structs import replace
-from tiny_atlas import make_atlas, make_parts
+from tiny_atlas import make_atlas
 
 from whyhere.atlas import (
-    Atlas,
     compare_page,
     compare_table,
     map_page,
@@ -24,10 +23,10 @@ UNTESTED = ("forest", "coast")
 
 @pytest.fixture(scope="module")
 def atlas():
-    parts = make_parts()
+    plain = make_atlas()
     evidence = dict.fromkeys(UNTESTED, "untested")
-    labels = tuple(replace(label, evidence=evidence.get(label.id, "confirmed")) for label in parts.concepts)
-    return Atlas(dataclasses.replace(parts, concepts=labels))
+    labels = tuple(replace(label, evidence=evidence.get(label.id, "confirmed")) for label in plain.concepts)
+    return dataclasses.replace(plain, concepts=labels)
 
 
 def text_of(table):

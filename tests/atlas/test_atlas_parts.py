@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from tiny_atlas import embed, places
 
-from whyhere.atlas import Atlas, assemble_atlas, read_text
+from whyhere.atlas import Atlas, read_text
 from whyhere.concepts import open_vocabulary
 from whyhere.errors import MissingFileError, UsageError
 from whyhere.gallery import Gallery, interpolate
@@ -55,12 +55,12 @@ def test_an_unknown_release_is_named():
 
 @pytest.mark.weights
 def test_the_embedding_of_a_gallery_point_is_its_own(base_release):
-    parts = assemble_atlas(base_release)
-    gallery = parts.gallery
+    atlas = Atlas.from_release(base_release.directory)
+    gallery = atlas.gallery
     rows = [0, 777, len(gallery) - 1]
-    again = parts.embed(gallery.lat[rows], gallery.lon[rows])
+    again = atlas.embed(gallery.lat[rows], gallery.lon[rows])
     assert (again * gallery.embeddings[rows]).sum(axis=1) == pytest.approx(1, abs=1e-5)
-    profile = Atlas(parts).place(float(gallery.lat[777]), float(gallery.lon[777]), similar=0)
+    profile = atlas.place(float(gallery.lat[777]), float(gallery.lon[777]), similar=0)
     assert profile.nearest_km == pytest.approx(0, abs=1e-6)
 
 

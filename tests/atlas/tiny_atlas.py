@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from whyhere.alignment import LinearAlignment
-from whyhere.atlas import Atlas, AtlasParts, TextQuery
+from whyhere.atlas import Atlas, TextQuery
 from whyhere.concepts import ConceptLabel
 from whyhere.errors import UsageError
 from whyhere.gallery import Gallery
@@ -51,11 +51,7 @@ def read_text(text: str) -> TextQuery:
     return TextQuery(vector, known, unknown, tuple(word for word in known if word.endswith("?")))
 
 
-def make_atlas(*args, **kwargs) -> Atlas:
-    return Atlas(make_parts(*args, **kwargs))
-
-
-def make_parts(order=None, lat=None, lon=None, grounded=(), reference=None) -> AtlasParts:
+def make_atlas(order=None, lat=None, lon=None, grounded=(), reference=None) -> Atlas:
     """The tiny world is not the Earth: its concepts have no open references but the one that is given."""
     if lat is None:
         lat, lon = places()
@@ -74,7 +70,7 @@ def make_parts(order=None, lat=None, lon=None, grounded=(), reference=None) -> A
         penalty=0.02,
         grounding=(learned.T * [id in grounded for id in CONCEPTS]).astype(np.float32),
     )
-    return AtlasParts(
+    return Atlas(
         alignment=alignment,
         gallery=Gallery(lat=lat, lon=lon, embeddings=embeddings, fingerprint="test"),
         concepts=tuple(

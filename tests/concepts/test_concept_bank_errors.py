@@ -4,7 +4,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from whyhere.concepts import load_bank, load_removed
+from whyhere.concepts import load_bank
 from whyhere.errors import MissingFileError, UsageError, WhyhereError
 
 HEADER = 'format = 1\nname = "mine"\n\n'
@@ -103,8 +103,6 @@ def test_missing_file_and_folder(tmp_path):
         load_bank(tmp_path / "absent.toml")
     with pytest.raises(MissingFileError):
         load_bank(tmp_path)
-    with pytest.raises(MissingFileError):
-        load_removed(tmp_path / "absent.toml")
 
 
 def test_not_text(tmp_path):
@@ -112,12 +110,6 @@ def test_not_text(tmp_path):
     file.write_bytes(b"format = 1\n\xff\xfe")
     with pytest.raises(UsageError, match="UTF-8"):
         load_bank(file)
-
-
-def test_removed_term_without_reason(tmp_path):
-    file = write(tmp_path, 'format = 1\n\n[[removed]]\nid = "a"\nname = "a"\n')
-    with pytest.raises(UsageError, match="line 3: reason must be text"):
-        load_removed(file)
 
 
 VALUES = st.one_of(

@@ -5,7 +5,7 @@ Everything here comes from the location encoder's embedding of a place; it says 
 to show, as far as the release has learned that, and it is evidence of nothing about any single photo.
 """
 
-from whyhere.atlas._atlas import Atlas, AtlasParts, TextQuery, assemble_atlas, read_text
+from whyhere.atlas._atlas import Atlas, TextQuery, read_text
 from whyhere.atlas._pages import (
     compare_page,
     compare_table,
@@ -30,7 +30,6 @@ from whyhere.atlas._results import (
 
 __all__ = [
     "Atlas",
-    "AtlasParts",
     "ComparedConcept",
     "ComparedSide",
     "Comparison",
@@ -41,7 +40,6 @@ __all__ = [
     "PlaceProfile",
     "SimilarPlace",
     "TextQuery",
-    "assemble_atlas",
     "compare_page",
     "compare_table",
     "map_page",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -47,53 +47,6 @@ class TextQuery:
     uncertain: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class AtlasParts:
-    """Everything that an atlas is made of.
-
-    Attributes:
-        alignment: What relates places to concepts.
-        gallery: The places, embedded.
-        concepts: Names of the concepts, in the order of the alignment.
-        card: What a reader must know about the release.
-        embed: Embeds positions: latitudes and longitudes in degrees, shape (n,), to unit length (n, 512).
-        read_text: Turns a text into a direction; raises `UsageError` where no word of it is known, and
-            `MissingFileError` where the release has no directions of texts.
-        reference_for: Finds the open reference of a concept by its id; None where there is none.
-    """
-
-    alignment: Alignment
-    gallery: Gallery
-    concepts: tuple[ConceptLabel, ...]
-    card: ReleaseCard
-    embed: Callable[[NDArray[np.float64], NDArray[np.float64]], Floats]
-    read_text: Callable[[str], TextQuery]
-    reference_for: Callable[[str], Reference | None] = reference_for
-
-
-def assemble_atlas(release: Release, *, progress: Callable[[int, int], None] | None = None) -> AtlasParts:
-    """Load what an atlas needs of a release; weights of towers and encoders only when they are used.
-
-    Args:
-        release: The release.
-        progress: Called with places done and places in all while the gallery is embedded at its first use.
-
-    Raises:
-        MissingFileError: A file is missing, damaged or does not fit the others.
-    """
-    alignment = load_alignment(prepare_heads(release), release.config.alignment)
-    gallery = prepare_gallery(release, progress=progress)
-    smooth = release.config.gallery_smoothing_km > 0
-    return AtlasParts(
-        alignment=alignment,
-        gallery=gallery,
-        concepts=labels_of(release, alignment),
-        card=release.config.card,
-        embed=lambda lat, lon: interpolate(gallery, lat, lon) if smooth else _embed(release, lat, lon),
-        read_text=lambda text: read_text(release, text),
-    )
-
-
 def _embed(release: Release, lat: NDArray[np.float64], lon: NDArray[np.float64]) -> Floats:
     from whyhere.encoders import LocationEncoder
 
@@ -127,19 +80,22 @@ def read_text(release: Release, text: str) -> TextQuery:
     return TextQuery(found.pattern, found.known, found.unknown, found.uncertain)
 
 
+@dataclass(eq=False, repr=False)
 class Atlas:
     """What a release knows about places by their embeddings alone; it never sees a photo.
 
     An atlas reads the concepts of all places of the gallery at its first question and keeps them: make one
-    and use it often. No answer depends on the questions before it.
+    with `from_release` and use it often. No answer depends on the questions before it.
 
     Attributes:
-        card: What a reader must know about the release.
-        release: Name and version of the release.
-        concepts: The concepts of the release.
-        gallery: The places that it knows.
         alignment: What relates places to concepts.
-        reference_for: Finds the open reference of a concept by its id.
+        gallery: The places, embedded.
+        concepts: Names of the concepts, in the order of the alignment.
+        card: What a reader must know about the release.
+        embed: Embeds positions: latitudes and longitudes in degrees, shape (n,), to unit length (n, 512).
+        read_text: Turns a text into a direction; raises `UsageError` where no word of it is known, and
+            `MissingFileError` where the release has no directions of texts.
+        reference_for: Finds the open reference of a concept by its id; None where there is none.
 
     Example:
         >>> from whyhere.atlas import Atlas
@@ -147,15 +103,14 @@ class Atlas:
         >>> atlas.place(-22.95, -43.21).highest(3)  # doctest: +SKIP
     """
 
-    def __init__(self, parts: AtlasParts) -> None:
-        self._parts = parts
-        self.card = parts.card
-        self.release = f"{parts.card.name} {parts.card.version}"
-        self.concepts = parts.concepts
-        self.gallery = parts.gallery
-        self.alignment = parts.alignment
-        self.reference_for = parts.reference_for
-        self._indices: dict[int, CellIndex] = {}
+    alignment: Alignment
+    gallery: Gallery
+    concepts: tuple[ConceptLabel, ...]
+    card: ReleaseCard
+    embed: Callable[[NDArray[np.float64], NDArray[np.float64]], Floats]
+    read_text: Callable[[str], TextQuery]
+    reference_for: Callable[[str], Reference | None] = reference_for
+    _indices: dict[int, CellIndex] = field(default_factory=dict, init=False)
 
     @classmethod
     def from_release(
@@ -164,7 +119,7 @@ class Atlas:
         *,
         progress: Callable[[int, int], None] | None = None,
     ) -> Atlas:
-        """Load a release.
+        """Load a release; weights of towers and encoders only when they are used.
 
         Args:
             release: Name of a release, or the path of a release directory.
@@ -175,7 +130,23 @@ class Atlas:
             MissingFileError: The release is unknown, or its weights are missing or damaged; nothing is ever
                 downloaded here (`whyhere releases fetch` does that).
         """
-        return cls(assemble_atlas(resolve(release), progress=progress))
+        found = resolve(release)
+        alignment = load_alignment(prepare_heads(found), found.config.alignment)
+        gallery = prepare_gallery(found, progress=progress)
+        smooth = found.config.gallery_smoothing_km > 0
+        return cls(
+            alignment=alignment,
+            gallery=gallery,
+            concepts=labels_of(found, alignment),
+            card=found.config.card,
+            embed=lambda lat, lon: interpolate(gallery, lat, lon) if smooth else _embed(found, lat, lon),
+            read_text=lambda text: read_text(found, text),
+        )
+
+    @property
+    def release(self) -> str:
+        """Name and version of the release."""
+        return f"{self.card.name} {self.card.version}"
 
     @cached_property
     def values(self) -> Floats:
@@ -198,7 +169,7 @@ class Atlas:
 
     def concepts_at(self, position: LatLon) -> Floats:
         """Return the concepts of any place, shape (k,)."""
-        embedding = self._parts.embed(np.array([position.lat]), np.array([position.lon]))
+        embedding = self.embed(np.array([position.lat]), np.array([position.lon]))
         found: Floats = self.alignment.location_concepts(embedding)[0]
         return found
 
@@ -262,7 +233,7 @@ class Atlas:
         """
         if not text.strip():
             raise UsageError("the text is empty; write what to look for, such as: palm beach")
-        query = self._parts.read_text(text)
+        query = self.read_text(text)
         direction = self.alignment.location_direction(query.vector)
         values = self.alignment.location_cosines(direction, self.gallery.embeddings)
         name = " ".join(query.known) if query.unknown else text.strip()

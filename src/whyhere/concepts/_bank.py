@@ -24,22 +24,11 @@ from whyhere.concepts._vocabulary import DATA, word_key
 from whyhere.errors import MissingFileError, UsageError
 
 GROUPS = (
-    "climate and weather",
-    "landform",
-    "water",
-    "vegetation and crops",
-    "animals",
-    "settlement form",
-    "architecture",
-    "religion and monuments",
-    "roads and driving",
-    "vehicles and transport",
-    "street furniture and utilities",
-    "industry and land use",
-    "trade and food",
-    "dress and culture",
+    "climate and weather", "landform", "water", "vegetation and crops", "animals", "settlement form",
+    "architecture", "religion and monuments", "roads and driving", "vehicles and transport",
+    "street furniture and utilities", "industry and land use", "trade and food", "dress and culture",
     "script and signs",
-)
+)  # fmt: skip
 """Every group a concept may belong to, in the order in which they are shown."""
 
 OWN_GROUP = "your own"
@@ -80,20 +69,6 @@ class Concept(Record, frozen=True):
     source: str
     reference: str
     place_neutral: bool
-
-
-class RemovedTerm(Record, frozen=True):
-    """A term that was considered for the bank and left out.
-
-    Attributes:
-        id: Kebab-case name.
-        name: Name for people.
-        reason: Why it is not a concept of the bank.
-    """
-
-    id: str
-    name: str
-    reason: str
 
 
 class ConceptBank(Record, frozen=True):
@@ -185,26 +160,6 @@ def load_bank(path: str | Path | None = None) -> ConceptBank:
     return _read_bank(DATA / "concepts.toml" if path is None else Path(path))[0]
 
 
-def load_removed(path: str | Path | None = None) -> tuple[RemovedTerm, ...]:
-    """Read the terms that were considered and left out.
-
-    Args:
-        path: A file of removed terms; None reads the one that ships with whyhere.
-
-    Raises:
-        MissingFileError: The file does not exist.
-        UsageError: The file is not valid; the message names file and line.
-    """
-    file = DATA / "removed.toml" if path is None else Path(path)
-    text, table = _read_toml(file)
-    terms = []
-    for entry, where in _entries(text, table, "removed", file):
-        for key in ("id", "name", "reason"):
-            _check_text(entry, key, where)
-        terms.append(RemovedTerm(entry["id"], entry["name"], entry["reason"]))
-    return tuple(terms)
-
-
 def read_own_bank(path: str | Path, *, photo_suffixes: Collection[str]) -> OwnBank:
     """Read a user's own bank; photos are listed, not opened.
 
@@ -282,7 +237,7 @@ def _photos_in(folder: Path, suffixes: Collection[str]) -> tuple[Path, ...]:
 def _read_bank(file: Path, *, own: ConceptBank | None = None) -> tuple[ConceptBank, dict[str, Path]]:
     """Read a bank file, and the folders of photos it names; `own` has the defaults of a user's own bank."""
     text, table = _read_toml(file, assumed=None if own is None else 1)
-    entries = _entries(text, table, "concept", file)
+    entries = _entries(text, table, file)
     if unknown := sorted(table.keys() - {"format", "name", "templates", "concept"}):
         raise UsageError(f"{file}: unknown key {unknown[0]!r} at the top of the file")
     templates = ("{}",) if own is None else own.templates
@@ -371,16 +326,16 @@ def _read_toml(file: Path, *, assumed: int | None = None) -> tuple[str, dict[str
     return text, table
 
 
-def _entries(text: str, table: dict[str, Any], key: str, file: Path) -> list[tuple[dict[str, Any], str]]:
-    """Return the array of tables under `key`, each with the place it starts at in the file."""
-    entries = table.get(key)
+def _entries(text: str, table: dict[str, Any], file: Path) -> list[tuple[dict[str, Any], str]]:
+    """Return the tables of the concepts, each with the place it starts at in the file."""
+    entries = table.get("concept")
     if not isinstance(entries, list) or not entries or not all(isinstance(e, dict) for e in entries):
-        raise UsageError(f"{file}: expected one [[{key}]] table or more")
-    header = re.compile(rf"\s*\[\[\s*[\"']?{key}[\"']?\s*\]\]")
+        raise UsageError(f"{file}: expected one [[concept]] table or more")
+    header = re.compile(r"\s*\[\[\s*[\"']?concept[\"']?\s*\]\]")
     lines = [number for number, line in enumerate(text.splitlines(), 1) if header.match(line)]
     places = [f"{file}, line {line}" for line in lines]
     if len(lines) != len(entries):  # inline tables, or a header inside a text of several lines
-        places = [f"{file}, {key} {number}" for number in range(1, len(entries) + 1)]
+        places = [f"{file}, concept {number}" for number in range(1, len(entries) + 1)]
     return list(zip(entries, places, strict=True))
 
 

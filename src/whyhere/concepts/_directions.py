@@ -24,14 +24,8 @@ from whyhere.errors import MissingFileError, UsageError
 FloatArray = NDArray[np.float32]
 
 SOURCES = (
-    "text-row",
-    "bridged-text",
-    "activation-vector",
-    "combined",
-    "text-tower",
-    "example-photos",
-    "none",
-)
+    "text-row", "bridged-text", "activation-vector", "combined", "text-tower", "example-photos", "none",
+)  # fmt: skip
 """Where a direction can come from; "none" where nothing was at hand."""
 
 _TENSORS = ("directions", "image_mean", "text_mean", "activation_mean", "activation_sd")
