@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
+from whyhere._record import Record
 from whyhere._text import printable
-from whyhere.atlas._pictures import map_picture, place_picture, sankey, side_by_side
+from whyhere.atlas._pictures import draw, side_by_side
 from whyhere.atlas._results import ComparedConcept, Comparison, ConceptMap, PlaceConcept, PlaceProfile
 from whyhere.geo import place_names
-from whyhere.picture import Picture
 from whyhere.prediction import UNCONFIRMED
 from whyhere.report import (
     PLACE_NAMES,
@@ -23,8 +23,6 @@ from whyhere.report import (
     signed,
     split_ring,
 )
-
-Result = PlaceProfile | ConceptMap | Comparison
 
 CAUTION = "From embeddings of places, not from photos of them; a hypothesis to be checked."
 PEAKS = 10
@@ -47,15 +45,9 @@ _STAR = (
 # ------------------------------------------------------------------- one result, whatever it is
 
 
-def draw(found: Result) -> Picture:
-    """Draw a result."""
-    if isinstance(found, PlaceProfile):
-        return place_picture(found)
-    return map_picture(found) if isinstance(found, ConceptMap) else sankey(found, limit=LISTED)
-
-
-def lines(found: Result) -> tuple[str, str, str]:
-    """Return a result in three lines."""
+def lines(found: Record) -> tuple[str, str, str]:
+    """Return a profile, a map or a comparison in three lines."""
+    assert isinstance(found, (PlaceProfile, ConceptMap, Comparison))
     release = printable(found.release)
     if isinstance(found, PlaceProfile):
         far = ", an extrapolation" if found.far else ""
@@ -83,7 +75,7 @@ def lines(found: Result) -> tuple[str, str, str]:
     )
 
 
-def files(found: Result) -> dict[str, Callable[[], str | bytes]]:
+def files(found: Record) -> dict[str, Callable[[], str | bytes]]:
     """Return what makes a file of a result, by suffix."""
     page: Callable[[], str]
     table: Callable[[], Iterator[str]]
@@ -92,6 +84,7 @@ def files(found: Result) -> dict[str, Callable[[], str | bytes]]:
     elif isinstance(found, ConceptMap):
         page, table = partial(map_page, found), partial(map_table, found)
     else:
+        assert isinstance(found, Comparison)
         page = partial(compare_page, found, limit=LISTED)
         table = partial(compare_table, found, limit=LISTED)
     made: dict[str, Callable[[], str | bytes]] = {
@@ -99,8 +92,8 @@ def files(found: Result) -> dict[str, Callable[[], str | bytes]]:
         ".html": page,
         ".htm": page,
         ".txt": lambda: "".join(table()),
-        ".svg": lambda: found.plot().svg,
-        ".png": lambda: found.plot().png(),
+        ".svg": lambda: draw(found).svg,
+        ".png": lambda: draw(found).png(),
     }
     if isinstance(found, ConceptMap):
         made[".geojson"] = lambda: json.dumps(found.to_geojson(), ensure_ascii=False) + "\n"
@@ -113,9 +106,11 @@ def feature_collection(found: ConceptMap) -> dict[str, Any]:
     for cell, ring in zip(found.cells, boundaries([cell.cell for cell in found.cells]), strict=True):
         # A list of positions turns latitude, longitude into the longitude, latitude that RFC 7946 asks for.
         polygons = [[_closed(part.tolist())] for part in split_ring(ring)]
-        geometry = {"type": "MultiPolygon", "coordinates": polygons}
-        if len(polygons) == 1:
-            geometry = {"type": "Polygon", "coordinates": polygons[0]}
+        several = len(polygons) > 1
+        geometry = {
+            "type": "MultiPolygon" if several else "Polygon",
+            "coordinates": polygons if several else polygons[0],
+        }
         digits = {"value": 6, "percentile": 3, "lat": 5, "lon": 5}
         rounded = {name: round(getattr(cell, name), places) for name, places in digits.items()}
         properties = cell.to_dict() | rounded

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from whyhere._record import Record
 from whyhere.atlas._results import (
     ComparedConcept,
     Comparison,
@@ -41,6 +42,17 @@ from whyhere.stats import percentiles
 _TRACK = "#e9e5dc"
 _MORE, _LESS = "#0072b2", "#d55e00"  # blue and vermilion of Okabe and Ito, for colour-blind eyes
 
+
+def draw(found: Record, *, limit: int = 8) -> Picture:
+    """Draw a profile, a map, or a comparison with at most `limit` concepts of each side."""
+    if isinstance(found, PlaceProfile):
+        return _place_picture(found)
+    if isinstance(found, ConceptMap):
+        return _map_picture(found)
+    assert isinstance(found, Comparison)
+    return _sankey(found, limit=limit)
+
+
 # ------------------------------------------------------------------------------------------ maps
 
 _FOOT = 20.0
@@ -49,7 +61,7 @@ _AGREEMENT = 20.0  # height of the line on how map and reference agree
 _FOOTNOTE = "Grey: no place of the gallery, or nothing known there. Map: Natural Earth."
 
 
-def map_picture(found: ConceptMap) -> Picture:
+def _map_picture(found: ConceptMap) -> Picture:
     """Draw a concept map, the open reference below it where there is one; without cells only the ground."""
     items, height = _map_items(found)
     words = f"Map of {len(found.cells)} cells, coloured by how much of {found.name} their places have."
@@ -133,7 +145,7 @@ _LISTED = 8
 _ROW, _NAME, _LENGTH = 21.0, 170.0, 230.0
 
 
-def place_picture(found: PlaceProfile) -> Picture:
+def _place_picture(found: PlaceProfile) -> Picture:
     """Draw a profile: what stands out as bars, and the similar places on a map of the world."""
     where = str(found.place)
     items: list[Item] = [
@@ -189,7 +201,7 @@ _FEET = (  # above the lower edge
 )
 
 
-def sankey(found: Comparison, *, limit: int) -> Picture:
+def _sankey(found: Comparison, *, limit: int) -> Picture:
     """Draw flows from concepts to the two sides of a comparison, after arXiv 2509.01910, Fig. 4.
 
     The paper's flows are shares of activation over photos. Here they are shares of the mean percentile of the

@@ -39,14 +39,12 @@ class _Named:
         return unconfirmed(self.evidence)
 
 
-class _Shown:
+class _Shown(Record, frozen=True):
     """A result that a prompt, a notebook and a file show alike."""
-
-    __slots__ = ()
 
     def plot(self) -> Picture:
         """Draw the result."""
-        from whyhere.atlas._pages import draw
+        from whyhere.atlas._pictures import draw
 
         return draw(self)
 
@@ -123,7 +121,7 @@ class SimilarPlace(Record, frozen=True):
     shared: tuple[str, ...]
 
 
-class PlaceProfile(_Shown, Record, frozen=True):
+class PlaceProfile(_Shown, frozen=True):
     """What the embedding of a place says about it.
 
     Attributes:
@@ -252,7 +250,7 @@ class MapReference(Record, frozen=True):
         return f"{words}; {IN_SAMPLE}" if self.learned else words
 
 
-class ConceptMap(_Named, _Shown, Record, frozen=True):
+class ConceptMap(_Named, _Shown, frozen=True):
     """Where on Earth a concept or a text is, as far as the embeddings of places know.
 
     Attributes:
@@ -360,7 +358,7 @@ class ComparedSide(Record, frozen=True):
     blocks: int
 
 
-class Comparison(_Shown, Record, frozen=True):
+class Comparison(_Shown, frozen=True):
     """Two parts of the Earth, told apart.
 
     Attributes:
@@ -407,6 +405,6 @@ class Comparison(_Shown, Record, frozen=True):
         Args:
             limit: Concepts of each side at most.
         """
-        from whyhere.atlas._pages import sankey
+        from whyhere.atlas._pictures import draw
 
-        return sankey(self, limit=limit)
+        return draw(self, limit=limit)
