@@ -23,13 +23,11 @@ from safetensors.numpy import save_file
 from base_measure import STREET_FOLDS, add_photo_arguments, read_photos
 from whyhere.evaluation import (
     FOLDS_FILE,
-    assign_folds,
     fold_name,
-    near_duplicates,
     read_protocol,
     write_folds,
 )
-from whyhere.training import fit_base, landmarks_json
+from whyhere.training import fit_base, folds_of, landmarks_json
 
 
 def main() -> None:
@@ -43,8 +41,7 @@ def main() -> None:
     protocol = read_protocol(arguments.protocol)
     if not protocol.folds:
         protocol = structs.replace(protocol, folds=STREET_FOLDS)
-    same = near_duplicates(photos.features, cosine=protocol.duplicate_cosine)
-    folds = assign_folds(protocol, photos.lat, photos.lon, kinds=photos.kinds, groups=same)
+    folds = folds_of(photos, protocol)
     arguments.out.mkdir(parents=True, exist_ok=True)
     write_folds(arguments.out / FOLDS_FILE, photos.files, folds)
     numbers = np.unique(folds[folds >= 0]).tolist()

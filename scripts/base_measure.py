@@ -4,7 +4,7 @@
 
 New places, known places and street level, see docs/evaluate.md. Every photo is answered by an alignment that
 was fitted on photos of other folds alone, with temperature and background fitted on the held-out answers of
-other folds. The numbers are those of `whyhere evaluate --held-out`, all photos of a fold at once.
+other folds. Answers are those of `whyhere evaluate --held-out`.
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ import argparse
 import csv
 import json
 import sys
-import time
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,120 +21,28 @@ import numpy as np
 from msgspec import structs
 from numpy.typing import NDArray
 
-from whyhere.alignment import PhotoCodeAlignment, sparse_codes
-from whyhere.evaluation import Protocol, assign_folds, near_duplicates, read_protocol
+from whyhere.evaluation import Protocol, asked_about, read_protocol
 from whyhere.evaluation.faithfulness import region
-from whyhere.gallery import Gallery
-from whyhere.geo import EARTH_RADIUS_KM, great_circle_km, unit_vectors
+from whyhere.geo import great_circle_km, unit_vectors
 from whyhere.releases import resolve
-from whyhere.stats import bootstrap_interval
-from whyhere.training import BaseRecipe
-from whyhere.training._base import (
+from whyhere.stats import mean_interval
+from whyhere.training import (
     BasePhotos,
     Workshop,
-    base_photos,
+    best_calibration,
     fit_base,
+    folds_of,
+    forecasts,
+    rank_answers,
     read_base_photos,
-    rows_of_table,
 )
-from whyhere.training._base_calibration import Calibration, best_calibration, forecasts, rank_answers
 
-Doubles = NDArray[np.float64]
 THRESHOLDS_KM = (25, 200, 750, 2500)
 STREET_FOLDS = 11
 """Street-level photos are left out in so many folds instead of one by one, which would take a day."""
 
 CALIBRATED_ON = 200
 """Photos of other folds that a calibration is fitted on."""
-
-
-@dataclass
-class Asked:
-    """Photos of one protocol, answered.
-
-    Attributes:
-        rows: The photos.
-        folds: Fold of each.
-        scores: Scores of the gallery, shape (m, n).
-        alone: Best-scoring point by the named concepts alone, of each.
-        codes: Alignment, activations of landmarks, query and concepts of each.
-    """
-
-    rows: NDArray[np.intp]
-    folds: NDArray[np.intp]
-    scores: NDArray[np.float32]
-    alone: NDArray[np.intp]
-    codes: list[tuple[PhotoCodeAlignment, NDArray[np.float32], Doubles, Doubles]]
-
-
-class NearSites:
-    """Gallery points near landmarks, found once a landmark."""
-
-    def __init__(self, gallery: Gallery) -> None:
-        self._embeddings = gallery.embeddings
-        self._directions = unit_vectors(gallery.lat, gallery.lon).astype(np.float32)
-        self._known: dict[bytes, tuple[NDArray[np.intp], Doubles]] = {}
-
-    def __call__(
-        self, place: NDArray[np.float16], here: NDArray[np.float32]
-    ) -> tuple[NDArray[np.intp], Doubles]:
-        """Return points and their distances to a landmark's embedding."""
-        key = place.tobytes()
-        if key not in self._known:
-            y = place.astype(np.float32)
-            points = np.flatnonzero(self._directions @ here > np.cos(1500 / EARTH_RADIUS_KM))
-            squared = np.maximum(1.0 + y @ y - 2.0 * (self._embeddings[points] @ y), 0.0)
-            near = squared < 0.5**2
-            self._known[key] = points[near], np.sqrt(squared[near]).astype(np.float64)
-        return self._known[key]
-
-
-def answer_protocol(
-    protocol: Protocol, photos: BasePhotos, workshop: Workshop, recipe: BaseRecipe, near: NearSites
-) -> Asked:
-    """Fit every fold and score its photos."""
-    same = near_duplicates(photos.features, cosine=protocol.duplicate_cosine)
-    folds = assign_folds(protocol, photos.lat, photos.lon, kinds=photos.kinds, groups=same)
-    asked = np.flatnonzero((folds >= 0) & _asked(protocol, photos))
-    E = workshop.gallery.embeddings
-    scores = np.empty((len(asked), len(E)), np.float32)
-    alone = np.empty(len(asked), np.intp)
-    codes: list[Any] = [None] * len(asked)
-    position = {int(row): at for at, row in enumerate(asked)}
-    for fold in np.unique(folds[asked]):
-        start = time.time()
-        test = asked[folds[asked] == fold]
-        alignment, marks = fit_base(photos, np.flatnonzero(folds != fold), workshop, recipe)
-        where = unit_vectors(np.array([m.lat for m in marks]), np.array([m.lon for m in marks]))
-        x = photos.features[test] - alignment.feature_mean
-        x = (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32)
-        query = x @ alignment.head.T
-        z = sparse_codes(x, alignment.patterns, penalty=alignment.penalty, most=alignment.most)
-        mean = alignment.location_mean
-        norms = np.sqrt(np.maximum(1 - 2 * (E @ mean) + mean @ mean, 1e-12))
-        at = np.array([position[int(row)] for row in test])
-        for first in range(0, len(test), 128):
-            part = slice(first, first + 128)
-            named = z[part] @ alignment.basis.T
-            alone[at[part]] = ((named @ E.T - (named @ mean)[:, None]) / norms).argmax(axis=1)
-            q = query[part] / np.linalg.norm(query[part], axis=1, keepdims=True)
-            scores[at[part]] = (q @ E.T - (q @ mean)[:, None]) / norms
-        for number, row in enumerate(at):
-            a = alignment.places.activations(x[number])
-            for site in np.flatnonzero(a):
-                points, distance = near(alignment.places.places[site], where[site].astype(np.float32))
-                scores[row, points] += (
-                    alignment.places.weight * a[site] * np.exp(-distance / alignment.places.reach[site])
-                )
-            codes[row] = (alignment, a, query[number], z[number])
-        print(
-            f"{protocol.name}: fold {fold}, {len(test)} photos, {time.time() - start:.0f} s", file=sys.stderr
-        )
-    return Asked(asked, folds[asked], scores, alone, codes)
-
-
-def _asked(protocol: Protocol, photos: BasePhotos) -> NDArray[np.bool_]:
-    return np.array([not protocol.kinds or kind in protocol.kinds for kind in photos.kinds])
 
 
 def main() -> None:
@@ -146,12 +53,18 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="also write the answers there")
     arguments = parser.parse_args()
     workshop, photos = read_photos(arguments)
-    near = NearSites(workshop.gallery)
     for name in arguments.protocol or ("new-places", "known-places", "street-level"):
         protocol = read_protocol(name)
         if name == "street-level":
             protocol = structs.replace(protocol, folds=STREET_FOLDS)
-        measure(protocol, photos, workshop, near, arguments.out)
+        answers = measure(protocol, photos, workshop)
+        report(protocol, answers)
+        if arguments.out is not None:
+            arguments.out.mkdir(parents=True, exist_ok=True)
+            with (arguments.out / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
+                writer = csv.DictWriter(file, answers[0].keys())
+                writer.writeheader()
+                writer.writerows(answers)
 
 
 def add_photo_arguments(parser: argparse.ArgumentParser) -> None:
@@ -162,113 +75,111 @@ def add_photo_arguments(parser: argparse.ArgumentParser) -> None:
 
 def read_photos(arguments: argparse.Namespace) -> tuple[Workshop, BasePhotos]:
     """Open what is needed and read the photos, or their features."""
+
+    def told(what: str, done: int, total: int) -> None:
+        if done % 100 == 0:
+            print(f"{what}: {done} of {total}", file=sys.stderr)
+
     start = resolve("base")
     workshop = Workshop.open(start)
-    if arguments.features is None:
-        return workshop, read_base_photos(
-            arguments.data, start, workshop.gallery, lambda what, done, total: None
-        )
-    rows = [row for data in arguments.data for row in rows_of_table(data)]
-    return workshop, base_photos(rows, np.load(arguments.features).astype(np.float64), workshop.gallery)
+    photos = read_base_photos(arguments.data, start, workshop.gallery, told, features=arguments.features)
+    return workshop, photos
 
 
-def measure(
-    protocol: Protocol, photos: BasePhotos, workshop: Workshop, near: NearSites, out: Path | None
-) -> None:
-    """Measure one protocol and print it."""
-    recipe = BaseRecipe()
-    asked = answer_protocol(protocol, photos, workshop, recipe, near)
-    cells, gallery = workshop.cells, workshop.gallery
-    rng = np.random.default_rng(0)
-    some = np.sort(rng.permutation(len(asked.rows))[:CALIBRATED_ON])
-    rows = asked.rows[some]
-    found = forecasts(asked.scores[some], photos.lat[rows], photos.lon[rows], gallery, cells)
+def measure(protocol: Protocol, photos: BasePhotos, workshop: Workshop) -> list[dict[str, Any]]:
+    """Fit every fold of a protocol and answer its photos."""
+    gallery, cells = workshop.gallery, workshop.cells
+    folds = folds_of(photos, protocol)
+    asked = np.flatnonzero((folds >= 0) & asked_about(protocol, photos.kinds))
+    folds_asked = folds[asked]
+    scores = np.empty((len(asked), len(gallery)), np.float32)
+    alone = np.empty(len(asked), np.intp)
+    parts: list[Any] = [None] * len(asked)
+    for fold in np.unique(folds_asked):
+        alignment, _ = fit_base(photos, np.flatnonzero(folds != fold), workshop)
+        for at in np.flatnonzero(folds_asked == fold).tolist():
+            code = alignment.encode_image(photos.features[asked[at]].astype(np.float32))
+            scores[at] = alignment.scores(code, gallery.embeddings)
+            named = replace(code, residual=0 * code.residual, landmarks=0 * code.landmarks)
+            alone[at] = alignment.scores(named, gallery.embeddings).argmax()
+            parts[at] = alignment, code
+        print(f"{protocol.name}: fold {fold}", file=sys.stderr)
+    some = np.sort(np.random.default_rng(0).permutation(len(asked))[:CALIBRATED_ON])
+    rows = asked[some]
+    found = forecasts(scores[some], photos.lat[rows], photos.lon[rows], gallery, cells)
     calibrations = {
-        int(fold): best_calibration(found[:, asked.folds[some] != fold]) for fold in np.unique(asked.folds)
+        int(fold): best_calibration(found[:, folds_asked[some] != fold]) for fold in np.unique(folds_asked)
     }
-    truth = (unit_vectors(photos.lat, photos.lon)[asked.rows] @ cells.centres().T).argmax(axis=1)
-    lines: list[dict[str, Any]] = []
-    for at, row in enumerate(asked.rows.tolist()):
-        calibration = calibrations[int(asked.folds[at])]
-        where = float(photos.lat[row]), float(photos.lon[row])
-        ranked = rank_answers(asked.scores[at], *where, gallery, cells, calibration)
-        places, km, mass = ranked.places, ranked.km, ranked.surface
-        best = int(asked.scores[at].argmax())
-        point = places[0].point
-        alignment, a, query, z = asked.codes[at]
-        y = gallery.embeddings[point] - alignment.location_mean
-        factor = 1.0 / (np.linalg.norm(query) * np.linalg.norm(y))
-        concepts = factor * (y @ alignment.basis) * z
-        sites = np.flatnonzero(a)
-        marks = alignment.places.place_codes(sites, gallery.embeddings[[point]])[0] * a[sites]
-        marks = marks * alignment.places.weight
-        lines.append(
+    truth = (unit_vectors(photos.lat, photos.lon)[asked] @ cells.centres().T).argmax(axis=1)
+    answers = []
+    for at, row in enumerate(asked.tolist()):
+        here = float(photos.lat[row]), float(photos.lon[row])
+        calibration = calibrations[int(folds_asked[at])]
+        ranked = rank_answers(scores[at], *here, gallery, cells, calibration)
+        first, (alignment, code) = ranked.places[0], parts[at]
+        said = alignment.contributions(code, gallery.embeddings[[first.point]])
+        concepts = said.concepts[0]
+        others = [int(scores[at].argmax()), alone[at]]
+        best_km, alone_km = great_circle_km(*here, gallery.lat[others], gallery.lon[others])
+        leading = max(float(concepts.max(initial=0.0)), 1e-9)
+        answers.append(
             {
                 "photo": photos.files[row],
                 "kind": photos.kinds[row],
-                "fold": int(asked.folds[at]),
-                "error_km": float(km[0]),
-                "best_point_km": _km(photos, row, gallery, best),
-                "concepts_alone_km": _km(photos, row, gallery, int(asked.alone[at])),
-                "probability": places[0].probability,
-                "within": bool(km[0] <= places[0].radius_km),
-                "five_probability": sum(place.probability for place in places),
-                "five_within": bool((km <= [place.radius_km for place in places]).any()),
-                "in_50": bool(region(mass, cells.area_km2, 0.5)[truth[at]]),
-                "in_90": bool(region(mass, cells.area_km2, 0.9)[truth[at]]),
-                "led_by_landmark": bool(marks.max(initial=0.0) > max(concepts.max(initial=0.0), 1e-9)),
-                "concepts": int((z > 0).sum()),
-                "named_share": float(concepts.sum() / max(float(asked.scores[at, point]), 1e-9)),
+                "fold": int(folds_asked[at]),
+                "error_km": float(ranked.km[0]),
+                "best_point_km": float(best_km),
+                "concepts_alone_km": float(alone_km),
+                "probability": first.probability,
+                "within": bool(ranked.km[0] <= first.radius_km),
+                "five_probability": ranked.claimed,
+                "five_within": ranked.held,
+                "in_50": bool(region(ranked.surface, cells.area_km2, 0.5)[truth[at]]),
+                "in_90": bool(region(ranked.surface, cells.area_km2, 0.9)[truth[at]]),
+                "led_by_landmark": bool(said.landmarks.max(initial=0.0) > leading),
+                "concepts": int((code.z_img > 0).sum()),
+                "named_share": float(concepts.sum() / max(float(scores[at, first.point]), 1e-9)),
+                "calibration": f"{calibration.temperature:.4f}, {calibration.background:g}",
             }
         )
-    report(protocol, lines, calibrations)
-    if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
-        with (out / f"{protocol.name}.csv").open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, lines[0].keys())
-            writer.writeheader()
-            writer.writerows(lines)
+    return answers
 
 
-def _km(photos: BasePhotos, row: int, gallery: Gallery, point: int) -> float:
-    return float(great_circle_km(photos.lat[row], photos.lon[row], gallery.lat[point], gallery.lon[point]))
-
-
-def report(protocol: Protocol, lines: list[dict[str, Any]], calibrations: dict[int, Calibration]) -> None:
+def report(protocol: Protocol, answers: list[dict[str, Any]]) -> None:
     """Print the tables of a protocol."""
-    print(f"\n## {protocol.name}: {len(lines)} photos, {len(calibrations)} folds\n")
+    print(f"\n## {protocol.name}: {len(answers)} photos\n")
     print("| answer | photos | " + " | ".join(f"{t:,} km" for t in THRESHOLDS_KM) + " | median km |")
     print("|---|--:" + "|--:" * 5 + "|")
-    kinds = sorted({line["kind"] for line in lines})
-    groups = {"all": lines} | {kind: [line for line in lines if line["kind"] == kind] for kind in kinds}
-    groups["led by a landmark"] = [line for line in lines if line["led_by_landmark"]]
+    groups = {"all": answers}
+    for kind in sorted({one["kind"] for one in answers}):
+        groups[kind] = [one for one in answers if one["kind"] == kind]
+    groups["led by a landmark"] = led = [one for one in answers if one["led_by_landmark"]]
     for name, group in groups.items():
         if group:
             print(_row(f"first answer, {name}", group, "error_km"))
-    print(_row("best-scoring point", lines, "best_point_km"))
-    print(_row("concepts alone", lines, "concepts_alone_km"))
+    print(_row("best-scoring point", answers, "best_point_km"))
+    print(_row("concepts alone", answers, "concepts_alone_km"))
     print()
     for name in ("probability", "within", "five_probability", "five_within", "in_50", "in_90"):
-        print(f"- {name}: {_mean(lines, name)}")
-    led = groups["led by a landmark"]
-    print(f"- led by a landmark: {100 * len(led) / len(lines):.1f} % of photos")
-    print(f"- concepts a photo: {np.mean([line['concepts'] for line in lines]):.1f}")
-    print(f"- part of the score that named concepts hold: {_mean(lines, 'named_share')}")
-    print(f"- calibrations: {json.dumps(sorted({str(c) for c in calibrations.values()}))}", flush=True)
+        print(f"- {name}: {_share(_column(answers, name))}")
+    print(f"- led by a landmark: {100 * len(led) / len(answers):.1f} % of photos")
+    print(f"- concepts a photo: {_column(answers, 'concepts').mean():.1f}")
+    print(f"- part of the score that named concepts hold: {_share(_column(answers, 'named_share'))}")
+    print(f"- calibrations: {json.dumps(sorted({one['calibration'] for one in answers}))}", flush=True)
 
 
-def _row(name: str, lines: list[dict[str, Any]], column: str) -> str:
-    km = np.array([line[column] for line in lines])
-    cells = []
-    for threshold in THRESHOLDS_KM:
-        found = bootstrap_interval(100.0 * (km <= threshold), lambda sample: sample.mean(axis=-1))
-        cells.append(f"{found.value:.1f} ({found.low:.0f} to {found.high:.0f})")
-    return f"| {name} | {len(km)} | " + " | ".join(cells) + f" | {np.median(km):,.0f} |"
+def _column(answers: list[dict[str, Any]], name: str) -> NDArray[np.float64]:
+    return np.array([float(one[name]) for one in answers])
 
 
-def _mean(lines: list[dict[str, Any]], column: str) -> str:
-    values = 100.0 * np.array([float(line[column]) for line in lines])
-    found = bootstrap_interval(values, lambda sample: sample.mean(axis=-1))
+def _row(name: str, answers: list[dict[str, Any]], column: str) -> str:
+    km = _column(answers, column)
+    cells = " | ".join(_share(1.0 * (km <= threshold)) for threshold in THRESHOLDS_KM)
+    return f"| {name} | {len(km)} | {cells} | {np.median(km):,.0f} |"
+
+
+def _share(values: NDArray[np.float64]) -> str:
+    found = mean_interval(100 * values)
     return f"{found.value:.1f} % ({found.low:.1f} to {found.high:.1f})"
 
 

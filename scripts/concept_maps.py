@@ -31,6 +31,7 @@ from whyhere.gallery import Gallery
 from whyhere.references import (
     Agreement,
     CellTable,
+    Grounding,
     agreement,
     cell_table,
     forest_by_state,
@@ -38,7 +39,6 @@ from whyhere.references import (
 )
 from whyhere.releases import prepare_heads, resolve
 from whyhere.stats import weighted_auroc
-from whyhere.training import Grounding
 
 RANDOM_DIRECTIONS = 200
 PARTS = 10  # parts of the Earth, each tested by what was learned on the others

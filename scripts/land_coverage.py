@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from whyhere.alignment import fit_ridge
 from whyhere.encoders import LocationEncoder
 from whyhere.evaluation import assign_folds, near_duplicates, read_benchmark, read_protocol
 from whyhere.gallery import Neighbourhoods, empty_land
@@ -31,7 +32,7 @@ from whyhere.geo import (
     vector_distance_km,
 )
 from whyhere.releases import asset_path
-from whyhere.training import KERNEL_KM, fit_ridge
+from whyhere.training import KERNEL_KM
 
 SCALE_KM, PENALTY, POINTS, RESOLUTION = 100.0, 1.0, 2, 3
 WEIGHTS = (1.0, 0.5, 0.2, 0.1, 0.05, 0.02)

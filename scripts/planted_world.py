@@ -16,8 +16,16 @@ from pathlib import Path
 
 import numpy as np
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))  # the tests need the world too
+from planted import (
+    PlantedEncoder,
+    PlantedScore,
+    PlantedWorld,
+    land_places,
+    planted_world,
+    score_planted,
+)
 from whyhere.training import TrainConfig, fit
-from whyhere.training.planted import PlantedEncoder, PlantedScore, PlantedWorld, planted_world, score_planted
 
 CONFIG = TrainConfig(
     batch_size=128,
@@ -108,8 +116,6 @@ def shuffled(directions: np.ndarray, seed: int) -> np.ndarray:
 
 def land() -> np.ndarray:
     """Return places on land that are nobody's photo."""
-    from whyhere.training.planted import land_places
-
     return np.stack(land_places(2000, rng=np.random.default_rng(12345)), axis=1)
 
 

@@ -28,7 +28,7 @@ FLOORS = (
 )
 ORDER = {part: number for number, part in enumerate(part for floor in FLOORS for part in floor)}
 # Results show and save themselves, as notebooks expect; what draws and writes them is loaded when asked.
-WHEN_ASKED = {("prediction", "report"), ("evaluation", "training")}
+WHEN_ASKED = {("prediction", "report")}
 CIRCLES_STILL_WITHIN = {"atlas"}
 # Imports of another package's insides that are still to go.
 STILL_REACHING_IN = {
@@ -38,7 +38,6 @@ STILL_REACHING_IN = {
     ("releases/_geoclip_folder.py", "whyhere.encoders._location"),
     ("releases/_prepared.py", "whyhere.encoders._export"),
     ("releases/_prepared.py", "whyhere.encoders._sessions"),
-    ("training/_location_net.py", "whyhere.encoders._equal_earth"),
 }
 
 

@@ -9,8 +9,8 @@ import numpy as np
 from PIL import Image
 from safetensors.numpy import save_file
 
+from planted import land_places
 from whyhere.encoders._location import location_encoder_shapes
-from whyhere.training.planted import land_places
 
 DIMS, CONCEPTS, SIZE_PX = 12, 5, 16
 

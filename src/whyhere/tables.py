@@ -155,6 +155,7 @@ def read_photos(
     need_photos: bool = True,
     swap_lat_lon: bool = False,
     swap_remedy: str | None = None,
+    stray_share: float = 0.0,
 ) -> PhotoTable:
     """Read a table of photos with true positions.
 
@@ -171,6 +172,8 @@ def read_photos(
         need_photos: Whether every row must name a photo, and another one.
         swap_lat_lon: Read latitudes from the column of longitudes and the other way round.
         swap_remedy: What to do about swapped columns, for the message; `--swap-lat-lon` by default.
+        stray_share: Share of rows whose latitudes may lie beyond 90 degrees before the columns count as
+            swapped; such rows are bad in any case.
 
     Raises:
         MissingFileError: There is no such file.
@@ -201,6 +204,7 @@ def read_photos(
         chosen,
         [(query.lat, query.lon, query.line, query.country) for query in read],
         remedy="leave out --swap-lat-lon" if swap_lat_lon else remedy,
+        stray_share=stray_share,
     )
     queries = _in_range(read, problems)
     kept = tuple(_without_repeats(queries, problems) if need_photos else queries)
@@ -437,7 +441,12 @@ def _without_repeats(queries: Iterator[Query], problems: list[Problem]) -> Itera
 
 
 def refuse_swapped(
-    table: str, columns: Columns, rows: Sequence[tuple[float, float, int, str | None]], *, remedy: str
+    table: str,
+    columns: Columns,
+    rows: Sequence[tuple[float, float, int, str | None]],
+    *,
+    remedy: str,
+    stray_share: float = 0.0,
 ) -> None:
     """Refuse a table whose latitudes are longitudes.
 
@@ -450,13 +459,14 @@ def refuse_swapped(
         columns: Its columns.
         rows: Latitude and longitude in degrees (finite), line, and country or None, for each row.
         remedy: What to do, for the message.
+        stray_share: As for `read_photos`.
 
     Raises:
         UsageError: They are swapped.
     """
     beyond = [(lat, line) for lat, lon, line, _ in rows if 90.0 < abs(lat) <= 360.0]
     others = sum(90.0 < abs(lon) <= 360.0 for _, lon, _, _ in rows)
-    if len(beyond) > others:
+    if len(beyond) > max(others, stray_share * len(rows)):
         lat, line = beyond[0]
         evidence: str | None = (
             f"{len(beyond)} of {len(rows)} latitudes lie beyond 90 degrees (first: {lat:g}, line {line}), "

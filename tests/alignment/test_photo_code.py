@@ -4,13 +4,20 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from msgspec import structs
 from safetensors.numpy import save_file
 
-from whyhere.alignment import PhotoCodeAlignment, load_alignment, sparse_codes
+from whyhere.alignment import (
+    PhotoCodeAlignment,
+    PhotoCodeRecipe,
+    fit_photo_code,
+    load_alignment,
+    sparse_codes,
+)
 from whyhere.concepts import PhotoCredit
 from whyhere.errors import MissingFileError
 from whyhere.explain import intervene, strengths
-from whyhere.training import LandmarkRecipe, PhotoCodeRecipe, Titled, fit_photo_code, make_landmarks
+from whyhere.training import BasePhotos, make_landmarks
 
 D, K, N, LOCATIONS = 24, 12, 90, 16
 
@@ -29,11 +36,16 @@ def world():
     lat = np.linspace(-60, 60, N)
     lat[1] = lat[0]  # two photos of one place
     titles = ["Old Tower", "Old Tower (2)", *(f"Place {row}" for row in range(2, N - 1)), ""]
-    photos = Titled(
-        lat,
-        np.zeros(N),
-        np.full(N, 5.0),
-        tuple(PhotoCredit(title, "A. Author", "CC0", "somewhere") for title in titles),
+    photos = BasePhotos(
+        files=tuple(titles),
+        kinds=("monument",) * N,
+        countries=("",) * N,
+        credits=tuple(PhotoCredit(title, "A. Author", "CC0", "somewhere") for title in titles),
+        lat=lat,
+        lon=np.zeros(N),
+        precision_km=np.full(N, 5.0),
+        features=features,
+        targets=targets,
     )
     return features, targets, directions, photos
 
@@ -41,8 +53,7 @@ def world():
 @pytest.fixture(scope="module")
 def fitted(world):
     features, targets, directions, photos = world
-    centred = unit(features - features.mean(axis=0))
-    landmarks, labels = make_landmarks(photos, centred, targets, LandmarkRecipe())
+    landmarks, labels = make_landmarks(photos)
     ids = [f"concept-{number}" for number in range(K)]
     recipe = PhotoCodeRecipe(most=5, head_penalty=0.1)
     maps = np.zeros((LOCATIONS, K))
@@ -116,7 +127,9 @@ def test_a_landmark_can_be_taken_out(world, fitted):
     alignment, labels = fitted
     code = alignment.encode_image(world[0][0].astype(np.float32))
     known = tuple(label.concept for label in labels)
-    concepts = tuple(replace(known[0], id=name, name=name, group="any") for name in alignment.concept_ids)
+    concepts = tuple(
+        structs.replace(known[0], id=name, name=name, group="any") for name in alignment.concept_ids
+    )
     changed = intervene(code, (*concepts, *known), without=["landmark-old-tower"]).code
     assert changed.landmarks[0] == 0
     assert not intervene(code, (*concepts, *known), without=["landmark"]).code.landmarks.any()

@@ -281,11 +281,11 @@ def _read_bank(data: bytes, folder: Path) -> None:
 
 
 def _read_photos(data: bytes, folder: Path) -> None:
-    from whyhere.training import read_table
+    from whyhere.tables import read_photos
 
     path = folder / "table.csv"
     path.write_bytes(data)
-    read_table(path, need_files=False)
+    read_photos(path, need_photos=False)
 
 
 def _read_benchmark(data: bytes, folder: Path) -> None:

@@ -23,7 +23,8 @@ from whyhere.errors import MissingFileError, UsageError, WhyhereError
 from whyhere.evaluation import read_benchmark, read_folds, read_gallery, read_predictions, read_protocol
 from whyhere.geo import parse_region
 from whyhere.releases import home, read_config
-from whyhere.training import read_table, read_train_config
+from whyhere.tables import read_photos
+from whyhere.training import read_train_config
 
 DIGITS = "9" * 5000
 
@@ -153,7 +154,7 @@ def test_libtiff_says_nothing_by_itself(tmp_path):
 
 READERS = {
     "training configuration": lambda path: read_train_config(path),
-    "training table": lambda path: read_table(path),
+    "training table": lambda path: read_photos(path),
     "protocol": lambda path: read_protocol(path),
     "benchmark": lambda path: read_benchmark(path),
     "predictions": lambda path: read_predictions(path),

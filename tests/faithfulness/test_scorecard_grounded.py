@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from faithful_world import K, lookup, unit, world
 
-import whyhere.training._grounding as grounding_module
+import whyhere.references._grounding as grounding_module
 from whyhere.evaluation.faithfulness import Settings, run_tests
 from whyhere.evaluation.faithfulness._controls import (
     HALVES,

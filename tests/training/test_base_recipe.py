@@ -1,25 +1,26 @@
 """How `base` is made: patterns, columns, calibration and the command, without any weights."""
 
 import csv
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from whyhere.alignment import sparse_codes
+from whyhere.alignment import PhotoCodeRecipe, fit_columns, fit_ridge, learned_patterns, sparse_codes
 from whyhere.errors import MissingFileError, UsageError
 from whyhere.gallery import Gallery
 from whyhere.ranking import CellIndex
-from whyhere.training import PhotoCodeRecipe, fit_columns, fit_ridge, learned_patterns
-from whyhere.training._base import country_weights, rows_of_table
-from whyhere.training._base_calibration import (
+from whyhere.training import (
     CALIBRATIONS,
     best_calibration,
+    country_weights,
+    forecast_loss,
     forecasts,
     rank_answers,
+    read_base_photos,
     threshold_to_abstain,
 )
-from whyhere.training._forecast import forecast_loss
 
 
 def unit(rows):
@@ -124,12 +125,25 @@ def write(path, header, *rows):
     return path
 
 
-def test_a_table_needs_photos_and_positions(tmp_path):
-    assert rows_of_table(write(tmp_path / "a.csv", ["file", "lat", "lon"], ["a.jpg", 1, 2]))[0]["lat"] == "1"
-    with pytest.raises(UsageError, match="file, lat and lon"):
-        rows_of_table(write(tmp_path / "b.csv", ["file", "lat"], ["a.jpg", 1]))
-    with pytest.raises(MissingFileError, match="check --data"):
-        rows_of_table(tmp_path / "none.csv")
+def test_photos_of_base_are_all_there_and_keep_what_tables_say(small_world, tmp_path):
+    gallery, _, rng = small_world
+    header = ["file", "lat", "lon", "kind", "title", "precision_km"]
+    first = write(tmp_path / "a.csv", header, ["a.jpg", 1, 2, "town", "A town", 5])
+    second = write(tmp_path / "b.csv", ["file", "lat", "lon"], ["b.jpg", 3, 4], ["c.jpg", 5, 6])
+    features = unit(rng.standard_normal((3, 8)))
+    np.save(tmp_path / "f.npy", features)
+    gallery = replace(gallery, embeddings=unit(rng.standard_normal((300, 4))).astype(np.float32))
+    tables = [first, second]
+    photos = read_base_photos(tables, None, gallery, None, features=tmp_path / "f.npy")
+    np.testing.assert_array_equal(photos.features, features)
+    assert photos.files == ("a.jpg", "b.jpg", "c.jpg")
+    assert photos.kinds == ("town", "street", "street")
+    assert photos.lat.tolist() == [1, 3, 5]
+    assert [credit.title for credit in photos.credits] == ["A town", "", ""]
+    assert photos.precision_km.tolist() == [5, 0, 0]
+    bad = write(tmp_path / "bad.csv", ["file", "lat", "lon"], ["b.jpg", 95, 4], ["c.jpg", 5, 106])
+    with pytest.raises(MissingFileError, match=r"bad\.csv: line 2: the latitude 95"):
+        read_base_photos([bad], None, gallery, None, features=tmp_path / "f.npy")
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from whyhere.geo import country_codes
-from whyhere.training import TrainConfig
-from whyhere.training.planted import (
+from planted import (
     PlantedEncoder,
     auroc,
     concepts_at,
@@ -19,6 +17,8 @@ from whyhere.training.planted import (
     planted_world,
     score_planted,
 )
+from whyhere.geo import country_codes
+from whyhere.training import TrainConfig
 
 CONFIG = TrainConfig(
     batch_size=128,

@@ -9,11 +9,19 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
+from planted import PlantedEncoder, land_places, planted_world  # noqa: E402
 from whyhere.errors import MissingFileError, UsageError  # noqa: E402
 from whyhere.geo import great_circle_km  # noqa: E402
-from whyhere.training import LocationNet, TrainConfig, TrainingExamples, fit  # noqa: E402
-from whyhere.training._batches import Negatives, epoch_order, same_place, split  # noqa: E402
-from whyhere.training.planted import PlantedEncoder, land_places, planted_world  # noqa: E402
+from whyhere.training import (  # noqa: E402
+    Examples,
+    LocationNet,
+    Negatives,
+    TrainConfig,
+    epoch_order,
+    fit,
+    same_place,
+    split,
+)
 
 pytestmark = pytest.mark.torch
 CONFIG = TrainConfig(
@@ -196,7 +204,7 @@ def test_same_place_agrees_with_great_circles():
 def test_examples_read_only_the_rows_asked_for(tmp_path):
     np.save(tmp_path / "f.npy", np.arange(20, dtype=np.float16).reshape(10, 2))
     features = np.load(tmp_path / "f.npy", mmap_mode="r")
-    examples = TrainingExamples(features, np.array([7, 2, 9]), np.zeros(3), np.zeros(3))
+    examples = Examples(features, np.array([7, 2, 9]), np.zeros(3), np.zeros(3))
     taken = examples.take(np.array([2, 0]))
     np.testing.assert_array_equal(taken, [[18, 19], [14, 15]])
     assert taken.dtype == np.float32

@@ -8,9 +8,16 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
+from whyhere.alignment import fit_ridge  # noqa: E402
 from whyhere.encoders import LocationEncoder  # noqa: E402
-from whyhere.training import ConceptAlignmentModule, LocationNet, Start, TrainConfig, fit_ridge  # noqa: E402
-from whyhere.training._objectives import cauchy_schwarz, contrastive_loss  # noqa: E402
+from whyhere.training import (  # noqa: E402
+    DIVERGENCES,
+    ConceptAlignmentModule,
+    LocationNet,
+    Start,
+    TrainConfig,
+    contrastive_loss,
+)
 
 pytestmark = pytest.mark.torch
 P, D, K = 24, 20, 11
@@ -129,7 +136,7 @@ def _loss(module, features, embeddings):
     images, places = module.encode_images(features), module.encode_places(embeddings)
     terms = [contrastive_loss(term, symmetric=True) for term in module.logits(images, places)]
     sigma = torch.tensor(0.7, dtype=torch.float64)
-    divergence = cauchy_schwarz(images[0], places[0], sigma=sigma)
+    divergence = DIVERGENCES["cauchy-schwarz"](images[0], places[0], sigma=sigma)
     return torch.stack([*terms, divergence, module.drift_penalty()]).sum()
 
 

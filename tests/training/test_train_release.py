@@ -242,7 +242,7 @@ def test_killed_with_signal_9_and_resumed_it_ends_with_the_same_bytes(tiny, tmp_
     assert not (cut / "config.json").exists()
     again = subprocess.run(command(sources, cut, config, "--resume"), capture_output=True, text=True)
     assert again.returncode == 0, again.stderr
-    assert "line 82 has latitude 91.0" in again.stderr
-    assert '82,"has latitude' in (cut / "training" / "bad_rows.csv").read_text()
+    assert "line 82: the latitude 91 lies outside" in again.stderr
+    assert "82,the latitude" in (cut / "training" / "bad_rows.csv").read_text()
     for name in ("model.safetensors", "config.json", "concepts.json", "MODEL_CARD.md", "training/log.jsonl"):
         assert (cut / name).read_bytes() == (tmp_path / "whole" / "mine" / name).read_bytes(), name

@@ -15,12 +15,23 @@ from whyhere.alignment._algebra import Alignment
 from whyhere.alignment._caam import ConceptAlignment, Head
 from whyhere.alignment._closed_form import LinearAlignment, PhotoCodeAlignment
 from whyhere.alignment._codes import Contributions, ImageCode, Landmarks, Similar, no_landmarks, sparse_codes
+from whyhere.alignment._fit import (
+    ConceptPatterns,
+    PhotoCodeRecipe,
+    RidgeHead,
+    concept_patterns,
+    fit_columns,
+    fit_photo_code,
+    fit_ridge,
+    learned_patterns,
+)
 from whyhere.alignment._geoclip import GeoClipAlignment, GeoClipHead, save_geoclip
 from whyhere.errors import MissingFileError
 
 __all__ = [
     "Alignment",
     "ConceptAlignment",
+    "ConceptPatterns",
     "Contributions",
     "GeoClipAlignment",
     "GeoClipHead",
@@ -29,7 +40,14 @@ __all__ = [
     "Landmarks",
     "LinearAlignment",
     "PhotoCodeAlignment",
+    "PhotoCodeRecipe",
+    "RidgeHead",
     "Similar",
+    "concept_patterns",
+    "fit_columns",
+    "fit_photo_code",
+    "fit_ridge",
+    "learned_patterns",
     "load_alignment",
     "no_landmarks",
     "save_geoclip",

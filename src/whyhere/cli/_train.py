@@ -15,7 +15,7 @@ from whyhere.cli._terminal import progress_bars
 from whyhere.errors import UsageError
 
 if TYPE_CHECKING:
-    from whyhere.training import TrainingTable
+    from whyhere.tables import PhotoTable
 
 _SHOWN = 20  # bad rows that are printed; all of them go into the file
 
@@ -94,17 +94,17 @@ def _train_base(data: list[Path], release: Path, features: Path | None) -> None:
         report = train_base(data, release, features=features, progress=progress)
     print(
         f"{report.photos:,} photos, {report.landmarks:,} landmarks; temperature "
-        f"{report.calibration.temperature:.3f}, background {report.calibration.background:g}, abstains below "
-        f"{report.abstain_below:.3f}\nRelease: {report.release}",
+        f"{report.ranking.temperature:.3f}, background {report.ranking.background:g}, abstains below "
+        f"{report.ranking.abstain_below:.3f}\nRelease: {report.release}",
         file=sys.stderr,
     )
 
 
-def _report_problems(table: TrainingTable, release: Path) -> None:
+def _report_problems(table: PhotoTable, release: Path) -> None:
     """Say on standard error which rows are left out; all of them go into training/bad_rows.csv."""
-    print(f"{len(table)} of {table.total} rows are good", file=sys.stderr)
+    print(f"{len(table.queries)} of {table.rows} rows are good", file=sys.stderr)
     for problem in table.problems[:_SHOWN]:
-        print(f"whyhere: line {problem.line} {problem.reason}", file=sys.stderr)
+        print(f"whyhere: line {problem.line}: {problem.reason}", file=sys.stderr)
     if not table.problems:
         return
 

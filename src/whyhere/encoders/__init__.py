@@ -6,6 +6,7 @@ brings as ONNX; `TextTower` is CLIP's text tower, with its tokenizer, in NumPy.
 """
 
 from whyhere.encoders._custom_tower import CustomTower, TowerNames
+from whyhere.encoders._equal_earth import equal_earth
 from whyhere.encoders._image_tower import ImageTower, OnnxImageTower, TowerOutput
 from whyhere.encoders._location import LocationEncoder
 from whyhere.encoders._text_tower import TextTower
@@ -23,4 +24,5 @@ __all__ = [
     "TowerNames",
     "TowerOutput",
     "TracingTower",
+    "equal_earth",
 ]

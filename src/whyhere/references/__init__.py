@@ -18,6 +18,7 @@ from whyhere.references._agreement import (
     cell_table,
     forest_by_state,
 )
+from whyhere.references._grounding import Grounding
 from whyhere.references._layers import LAYERS, country_sets, koppen_classes
 from whyhere.references._reference import Reference, reference_for, references
 
@@ -27,6 +28,7 @@ __all__ = [
     "LEAST_CELLS",
     "Agreement",
     "CellTable",
+    "Grounding",
     "Reference",
     "StateAgreement",
     "agreement",

@@ -60,6 +60,16 @@ def barrier() -> None:
         dist.barrier()
 
 
+@contextmanager
+def first_alone() -> Iterator[None]:
+    """Let the first process do something alone before the others do it too."""
+    if rank() != 0:
+        barrier()
+    yield
+    if rank() == 0:
+        barrier()
+
+
 class _Gather(torch.autograd.Function):
     """Concatenate equally long shares; the gradient of a share is its slice of the whole gradient."""
 

@@ -1,9 +1,18 @@
-"""The Concept-Aware Alignment Module in torch; `whyhere.alignment.ConceptAlignment` is its NumPy twin."""
+"""What is trained, in torch: the Concept-Aware Alignment Module and its losses, and the location encoder.
+
+`whyhere.alignment.ConceptAlignment` is the module's NumPy twin, `whyhere.encoders.LocationEncoder` that of
+the location encoder.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from types import MappingProxyType
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -11,13 +20,112 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from whyhere.alignment import ConceptAlignment, Head
+from whyhere.alignment import ConceptAlignment, Head, RidgeHead, fit_ridge
+from whyhere.encoders import equal_earth
 from whyhere.training._config import TrainConfig
+from whyhere.training._data import Examples, thinned
 from whyhere.training._distributed import shared
-from whyhere.training._ridge import RidgeHead
+
+Doubles = NDArray[np.float64]
 
 _MAX_SCALE = 100.0  # as in CLIP: a sharper softmax only amplifies noise
 _TINY = 1e-12
+_SIGMAS = (2.0**0, 2.0**4, 2.0**8)
+_FREQUENCIES, _HIDDEN, _DIM = 256, 1024, 512
+_START_ROWS = 4096  # photos that means and closed-form start are computed from, at most
+
+
+# The losses: contrastive (Eq. 4) and divergences between the two sides' concept activations (Eq. 6). All are
+# plain, differentiable, and take float32 or float64.
+
+
+def contrastive_loss(logits: Tensor, *, left_out: Tensor | None = None, symmetric: bool = False) -> Tensor:
+    """Cross-entropy of every photo's own place among all places (Eq. 4), averaged over the photos.
+
+    Args:
+        logits: Scores over temperature, shape (n, m): the first n places are those of the n photos, in order,
+            the other m - n are further negatives.
+        left_out: True where a place is no negative of a photo (another photo of the same spot), shape (n, m).
+            A photo's own place always counts.
+        symmetric: Average it with the same loss from each of the n places to the n photos.
+
+    Returns:
+        A scalar.
+    """
+    count = len(logits)
+    own = torch.arange(count, device=logits.device)
+    if left_out is not None:
+        keep_own = left_out.clone()
+        keep_own[own, own] = False
+        logits = logits.masked_fill(keep_own, -math.inf)
+    loss = functional.cross_entropy(logits, own)
+    if symmetric:
+        loss = (loss + functional.cross_entropy(logits[:, :count].T, own)) / 2
+    return loss
+
+
+def mean_match(x: Tensor, y: Tensor, *, sigma: Tensor) -> Tensor:
+    """Eq. 6 of arXiv 2509.01910 as printed, with the logarithm inside the average.
+
+    The pairwise terms cancel down to |mean(x) - mean(y)|^2 / sigma^2, which is what is computed.
+
+    Args:
+        x: Concept activations of images, shape (n, k).
+        y: Concept activations of places, shape (m, k).
+        sigma: Bandwidth.
+    """
+    difference = x.mean(dim=0) - y.mean(dim=0)
+    return difference.square().sum() / sigma**2
+
+
+def cauchy_schwarz(x: Tensor, y: Tensor, *, sigma: Tensor) -> Tensor:
+    """Cauchy-Schwarz divergence between two samples (Yin et al. 2025, arXiv 2502.17028).
+
+    log mean K(x, x') + log mean K(y, y') - 2 log mean K(x, y), at least 0. Arguments as in `mean_match`.
+    """
+    return _log_mean(x, x, sigma) + _log_mean(y, y, sigma) - 2 * _log_mean(x, y, sigma)
+
+
+def mmd(x: Tensor, y: Tensor, *, sigma: Tensor) -> Tensor:
+    """Squared maximum mean discrepancy, biased estimate, at least 0. Arguments as in `mean_match`."""
+
+    def mean_kernel(a: Tensor, b: Tensor) -> Tensor:
+        return _log_kernel(a, b, sigma).exp().mean()
+
+    return mean_kernel(x, x) + mean_kernel(y, y) - 2 * mean_kernel(x, y)
+
+
+DIVERGENCES: MappingProxyType[str, Callable[..., Tensor]] = MappingProxyType(
+    {"mean": mean_match, "cauchy-schwarz": cauchy_schwarz, "mmd": mmd}
+)
+"""By the name they have in `TrainConfig.divergence`."""
+
+
+def median_distance(x: Tensor, y: Tensor) -> Tensor:
+    """Median heuristic for the bandwidth: the median distance between different points of both samples.
+
+    No gradient flows through it.
+    """
+    points = torch.cat((x, y)).detach()
+    rows, columns = torch.triu_indices(len(points), len(points), offset=1, device=points.device)
+    distances = _squared_distances(points, points)[rows, columns].sqrt()
+    return distances.median().clamp_min(1e-6)
+
+
+def _squared_distances(x: Tensor, y: Tensor) -> Tensor:
+    """Return |x_i - y_j|^2, shape (n, m), never negative and with a gradient everywhere."""
+    squares = x.square().sum(dim=1)[:, None] + y.square().sum(dim=1)[None, :] - 2 * x @ y.T
+    return squares.clamp_min(0.0)
+
+
+def _log_kernel(x: Tensor, y: Tensor, sigma: Tensor) -> Tensor:
+    """Return the logarithm of the Gaussian kernel (Eq. 5), shape (n, m)."""
+    return -_squared_distances(x, y) / (2 * sigma**2)
+
+
+def _log_mean(x: Tensor, y: Tensor, sigma: Tensor) -> Tensor:
+    kernel = _log_kernel(x, y, sigma)
+    return torch.logsumexp(kernel.flatten(), dim=0) - math.log(kernel.numel())
 
 
 class ResidualHead(nn.Module):
@@ -176,3 +284,128 @@ def _unit_spectrum(weights: NDArray[np.float64]) -> Tensor:
 
 def _array(tensor: Tensor) -> NDArray[np.float32]:
     return np.ascontiguousarray(tensor.detach().cpu().numpy(), np.float32)
+
+
+class _Capsule(nn.Module):
+    def __init__(self, sigma: float, generator: torch.Generator) -> None:
+        super().__init__()
+        frequencies = torch.randn(_FREQUENCIES, 2, generator=generator) * sigma
+        self.register_buffer("frequencies", frequencies)
+        widths = (2 * _FREQUENCIES, _HIDDEN, _HIDDEN, _HIDDEN, _DIM)
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
+        with torch.no_grad():
+            for layer in self.layers:
+                assert isinstance(layer, nn.Linear)
+                bound = 1 / math.sqrt(layer.in_features)
+                layer.weight.uniform_(-bound, bound, generator=generator)
+                layer.bias.uniform_(-bound, bound, generator=generator)
+
+    def forward(self, points: Tensor) -> Tensor:
+        phases = (2 * math.pi * points) @ self.get_buffer("frequencies").T
+        hidden = torch.cat((torch.cos(phases), torch.sin(phases)), dim=1)
+        for layer in self.layers[:-1]:
+            hidden = torch.relu(layer(hidden))
+        out: Tensor = self.layers[-1](hidden)
+        return out
+
+
+class LocationNet(nn.Module):
+    """Equal Earth projection, random Fourier features at three scales, three small networks, summed.
+
+    Args:
+        seed: Seed of the weights and frequencies.
+    """
+
+    dim = _DIM
+
+    def __init__(self, *, seed: int = 0) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(seed)
+        self.capsules = nn.ModuleList(_Capsule(sigma, generator) for sigma in _SIGMAS)
+
+    def forward(self, lat: Doubles, lon: Doubles) -> Tensor:
+        """Embed positions in degrees, each shape (n,), to float32, shape (n, 512), with a gradient."""
+        weight = self.capsules[0].get_parameter("layers.0.weight")
+        points = torch.from_numpy(equal_earth(lat, lon)).to(weight)
+        return torch.stack([capsule(points) for capsule in self.capsules]).sum(dim=0)
+
+    def load(self, path: Path) -> None:
+        """Read the weights of a `location_encoder.safetensors`."""
+        from safetensors.torch import load_file
+
+        tensors = load_file(path)
+        self.load_state_dict({own: tensors[name] for own, name in _names().items()})
+
+    def tensors(self) -> dict[str, NDArray[np.float32]]:
+        """Return the weights under the names that `whyhere.encoders.LocationEncoder` reads."""
+        state = self.state_dict()
+        return {name: state[own].detach().cpu().numpy().astype(np.float32) for own, name in _names().items()}
+
+
+def _names() -> dict[str, str]:
+    """Map names of this module to names of the file."""
+    names: dict[str, str] = {}
+    for number in range(len(_SIGMAS)):
+        capsule, file = f"capsules.{number}", f"LocEnc{number}"
+        names[f"{capsule}.frequencies"] = f"{file}.capsule.0.b"
+        for layer, place in enumerate(("capsule.1", "capsule.3", "capsule.5", "head.0")):
+            for kind in ("weight", "bias"):
+                names[f"{capsule}.layers.{layer}.{kind}"] = f"{file}.{place}.{kind}"
+    return names
+
+
+class Encoder(Protocol):
+    """A frozen location encoder, such as `whyhere.encoders.LocationEncoder`."""
+
+    def embed(self, lat: Doubles, lon: Doubles) -> NDArray[np.float32]:
+        """Embed positions in degrees, each shape (n,), to shape (n, 512)."""
+        ...
+
+
+class Trainee(nn.Module):
+    """Everything that a run may change: the module, and the location encoder where it is trained.
+
+    Args:
+        alignment: The module.
+        encoder: Frozen location encoder, or one that is trained.
+    """
+
+    def __init__(self, alignment: ConceptAlignmentModule, encoder: Encoder | LocationNet) -> None:
+        super().__init__()
+        self.alignment = alignment
+        self.location = encoder if isinstance(encoder, LocationNet) else None
+        self._encoder = (encoder,)  # in a tuple, torch does not count it twice
+
+    def embed(self, lat: Doubles, lon: Doubles) -> Tensor:
+        """Embed positions in degrees, float32, shape (n, 512)."""
+        return _embed(self._encoder[0], lat, lon).to(self.alignment.delta.device)
+
+
+def _embed(encoder: Encoder | LocationNet, lat: Doubles, lon: Doubles) -> Tensor:
+    if isinstance(encoder, LocationNet):
+        embeddings: Tensor = encoder(lat, lon)
+        return embeddings
+    return torch.from_numpy(encoder.embed(lat, lon))
+
+
+def start_trainee(
+    examples: Examples,
+    training: NDArray[np.int64],
+    directions: NDArray[np.float32],
+    encoder: Encoder | LocationNet,
+    config: TrainConfig,
+) -> Trainee:
+    """Return what is trained: means over training photos, and the closed-form start where it is asked for."""
+    rows = thinned(training, _START_ROWS)
+    features = examples.take(rows).astype(np.float64)
+    with torch.no_grad():
+        unit = _embed(encoder, examples.lat[rows], examples.lon[rows]).cpu().numpy().astype(np.float64)
+    unit /= np.linalg.norm(unit, axis=1, keepdims=True)
+    # The mean of embeddings that are trained would move away from under its own subtraction.
+    location_mean = unit.mean(axis=0) * (not isinstance(encoder, LocationNet))
+    ridge = None
+    if config.location_start == "ridge":
+        ridge = fit_ridge(features, unit, penalty=config.ridge_penalty)
+    feature_mean = features.mean(axis=0).astype(np.float32)
+    start = Start(directions, feature_mean, location_mean.astype(np.float32), ridge)
+    return Trainee(ConceptAlignmentModule(start, config), encoder)

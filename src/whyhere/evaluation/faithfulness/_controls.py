@@ -20,6 +20,10 @@ from whyhere.alignment import (
     ImageCode,
     LinearAlignment,
     PhotoCodeAlignment,
+    PhotoCodeRecipe,
+    concept_patterns,
+    fit_columns,
+    learned_patterns,
     no_landmarks,
     sparse_codes,
 )
@@ -173,8 +177,6 @@ def with_bank(alignment: Alignment, directions: Doubles, embeddings: Doubles) ->
     Raises:
         NeedsTraining: The alignment is of another kind.
     """
-    from whyhere.training import PhotoCodeRecipe, concept_patterns, fit_columns, learned_patterns
-
     if not isinstance(alignment, Closed):
         raise NeedsTraining
     d, k = directions.shape
@@ -284,8 +286,7 @@ class Regrounded:
     """
 
     def __init__(self, study: Study, *, seed: int) -> None:
-        from whyhere.references import cell_table
-        from whyhere.training import Grounding
+        from whyhere.references import Grounding, cell_table
 
         self._study, self._seed = study, seed
         self._columns = grounded_columns(study.release)

@@ -1,20 +1,21 @@
 """Where on Earth a concept is, by open maps: the part of a concept's direction that no photo has to teach.
 
-A hundred photos show few mosques and fewer glaciers. Open maps know where these are, and the whole gallery
-can be asked: a ridge regression of a concept's reference on the location embeddings gives a direction in
-which the concept grows. The names of concepts make this possible; directions without a meaning have no map.
+Few photos show mosques and fewer glaciers. Open maps know where these are, and all places can be asked: a
+ridge regression of a concept's reference on the location embeddings gives a direction in which the concept
+grows. The names of concepts make this possible; directions without a meaning have no map.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from whyhere.gallery import Gallery
-from whyhere.references import LEAST_CELLS, cell_table, reference_for
+from whyhere.references._agreement import LEAST_CELLS, cell_table
+from whyhere.references._reference import reference_for
 
 Doubles = NDArray[np.float64]
 
@@ -22,9 +23,20 @@ PENALTY = 0.01
 """Ridge penalty, for each cell."""
 
 
+class Places(Protocol):
+    """Places with location embeddings, such as a gallery."""
+
+    @property
+    def lat(self) -> Doubles: ...
+    @property
+    def lon(self) -> Doubles: ...
+    @property
+    def embeddings(self) -> NDArray[np.float32]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Grounding:
-    """The gallery by cell, and what open maps say there.
+    """Places by cell, and what open maps say there.
 
     Attributes:
         embeddings: Mean location embedding of every cell, shape (m, 512).
@@ -38,21 +50,29 @@ class Grounding:
     blocks: NDArray[np.int64]
 
     @classmethod
-    def build(cls, gallery: Gallery, concept_ids: Sequence[str]) -> Grounding:
-        """Look the concepts' references up at every place of a gallery and average over cells."""
-        cells = cell_table(gallery.lat, gallery.lon)
+    def build(
+        cls, places: Places, concept_ids: Sequence[str], *, lookup: Callable[[str], Any] | None = None
+    ) -> Grounding:
+        """Look the concepts' references up at every place and average over cells.
+
+        Args:
+            places: The places.
+            concept_ids: Ids of the concepts.
+            lookup: Finds the reference of a concept; `reference_for` by default.
+        """
+        lookup = lookup or reference_for
+        cells = cell_table(places.lat, places.lon)
         order = np.argsort(cells.cell, kind="stable")
         counts = np.bincount(cells.cell)
         starts = np.concatenate(([0], np.cumsum(counts)[:-1]))
-        sums = np.add.reduceat(gallery.embeddings[order].astype(np.float64), starts, axis=0)
+        sums = np.add.reduceat(places.embeddings[order].astype(np.float64), starts, axis=0)
         presence = {}
         for concept_id in concept_ids:
-            reference = reference_for(concept_id)
+            reference = lookup(concept_id)
             if reference is None:
                 continue
-            share = cells.average(reference.present(reference.values(gallery.lat, gallery.lon)))
-            there, absent = np.sum(share >= 0.5), np.sum(share < 0.5)
-            if min(there, absent) >= LEAST_CELLS:
+            share = cells.average(reference.present(reference.values(places.lat, places.lon)))
+            if min(np.sum(share >= 0.5), np.sum(share < 0.5)) >= LEAST_CELLS:
                 presence[concept_id] = share
         return cls(sums / counts[:, None], presence, cells.block)
 

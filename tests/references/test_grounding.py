@@ -1,21 +1,15 @@
-"""Directions from open maps, and the alignment made of them, in a small world where the truth is planted."""
+"""Directions from open maps, in a small world where the truth is planted."""
 
 from __future__ import annotations
-
-from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from whyhere.gallery import Gallery
 from whyhere.geo import unit_vectors
-from whyhere.references import cell_table
-from whyhere.training import _grounding
-from whyhere.training._closed_form import closed_form_alignment
-from whyhere.training._grounding import PENALTY, Grounding
-from whyhere.training._ridge import fit_ridge
+from whyhere.references import Grounding, cell_table
 
-DIMS = 16
+DIMS, PENALTY = 16, 0.01
 IDS = ("north", "unmapped", "east", "rare", "coin")
 
 
@@ -47,11 +41,6 @@ MAPS = {
 }
 
 
-@pytest.fixture(autouse=True)
-def maps(monkeypatch):
-    monkeypatch.setattr(_grounding, "reference_for", MAPS.get)
-
-
 @pytest.fixture(scope="module")
 def gallery():
     """Places whose embeddings are a turned globe beside noise and a part that all share."""
@@ -67,7 +56,7 @@ def gallery():
 
 @pytest.fixture
 def grounding(gallery):
-    return Grounding.build(gallery, IDS)
+    return Grounding.build(gallery, IDS, lookup=MAPS.get)
 
 
 @pytest.fixture
@@ -169,70 +158,3 @@ def test_the_order_and_company_of_concepts_do_not_matter(grounding, mean):
     for number, name in enumerate(IDS):
         alone = grounding.directions((name,), mean)
         np.testing.assert_allclose(alone[:, 0], columns[:, number], atol=1e-12)
-
-
-# The alignment of release `base`, of which the maps are half.
-
-PHOTOS, FEATURES, WIDTH = 40, 20, 12  # the first WIDTH features are the embedding
-
-
-@pytest.fixture(scope="module")
-def photos(gallery):
-    rng = np.random.default_rng(8)
-    features = rng.normal(size=(PHOTOS, FEATURES)) + 1
-    taken = gallery.embeddings[rng.choice(len(gallery), PHOTOS, replace=False)].astype(np.float64)
-    return features, fit_ridge(features, taken, penalty=0.3)
-
-
-def unit_columns(seed, count):
-    columns = np.random.default_rng(seed).normal(size=(WIDTH, count))
-    return columns / np.linalg.norm(columns, axis=0)
-
-
-def scores_of(alignment, features, gallery):
-    codes = [alignment.encode_image(row.astype(np.float32)) for row in features]
-    return np.stack([alignment.scores(code, gallery.embeddings[:200]) for code in codes])
-
-
-def test_scores_are_the_heads_whatever_bank_and_maps(photos, grounding, gallery):
-    features, head = photos
-    many = closed_form_alignment(head, IDS, unit_columns(1, 5), features, penalty=0.01)
-    grounded = closed_form_alignment(
-        head, IDS, unit_columns(1, 5), features, penalty=0.01, grounding=grounding
-    )
-    other = closed_form_alignment(head, ("x", "y"), unit_columns(2, 2), features, penalty=0.3)
-    shown = features[:4]
-    places = gallery.embeddings[:200] - head.location_mean
-    places /= np.linalg.norm(places, axis=1, keepdims=True)
-    query = head.predict(shown)
-    expected = query @ places.T / np.linalg.norm(query, axis=1, keepdims=True)
-    for alignment in (many, grounded, other):
-        np.testing.assert_allclose(scores_of(alignment, shown, gallery), expected, atol=2e-5)
-    # The concepts do have a part in them, and it is not the same one.
-    z, z_grounded = (a.encode_image(shown[0].astype(np.float32)).z_img for a in (many, grounded))
-    assert np.abs(z).max() > 0
-    assert not np.allclose(z, z_grounded)
-
-
-def test_the_basis_is_half_photos_and_half_maps(photos, grounding):
-    features, head = photos
-    directions = unit_columns(1, 5)
-    grounded = closed_form_alignment(head, IDS, directions, features, penalty=0.01, grounding=grounding)
-    embeddings = (features - features.mean(axis=0))[:, :WIDTH]
-    part = head.weights[:, :WIDTH] @ (embeddings.T @ embeddings @ directions)
-    part /= np.linalg.norm(part, axis=0)
-    on_maps = grounding.directions(IDS, head.location_mean)
-    expected = (part + on_maps) / np.linalg.norm(part + on_maps, axis=0)
-    np.testing.assert_allclose(grounded.basis, expected, atol=1e-5)
-    np.testing.assert_allclose(grounded.grounding, on_maps, atol=1e-6)
-    mapped = np.linalg.norm(on_maps, axis=0) > 0
-    cosines = [(grounded.basis[:, mapped] * half[:, mapped]).sum(axis=0) for half in (part, on_maps)]
-    np.testing.assert_allclose(*cosines, atol=1e-5)  # neither half outweighs the other
-    np.testing.assert_allclose(grounded.basis[:, ~mapped], part[:, ~mapped], atol=1e-5)
-    alone = closed_form_alignment(head, IDS, directions, features, penalty=0.01)
-    np.testing.assert_allclose(alone.basis, part, atol=1e-5)
-    assert not alone.grounding.any()
-    # What photos taught is the same with and without maps.
-    np.testing.assert_array_equal(
-        replace(grounded, grounding=np.zeros_like(grounded.grounding)).basis, alone.basis
-    )

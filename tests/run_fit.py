@@ -8,11 +8,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from whyhere.training import LocationNet, TrainConfig, fit
-from whyhere.training._batches import Examples
-from whyhere.training._distributed import process_group, rank
-from whyhere.training._trainee import Trainee
-from whyhere.training.planted import planted_world
+from planted import planted_world
+from whyhere.training import Examples, LocationNet, TrainConfig, Trainee, fit, process_group, rank
 
 
 def train(folder: Path, *, nudge: int | None = None) -> None:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from whyhere.alignment import ConceptAlignment
 from whyhere.geo import EARTH_RADIUS_KM, basemap, countries, country_codes, great_circle_km, unit_vectors
 from whyhere.stats import auroc
-from whyhere.training._batches import Examples
+from whyhere.training import Examples
 
 Doubles = NDArray[np.float64]
 Floats = NDArray[np.float32]
@@ -44,7 +44,7 @@ class PlantedEncoder:
         self._waves = rng.standard_normal((3, self.dim)) * scales
         self._phases = rng.uniform(0, 2 * np.pi, self.dim)
 
-    def embed(self, lat: Doubles, lon: Doubles, **_: Any) -> Floats:  # noqa: ANN401 - as LocationEncoder
+    def embed(self, lat: Doubles, lon: Doubles, **_: Any) -> Floats:
         """Embed positions in degrees, float32, shape (n, 512)."""
         embeddings: Floats = np.cos(unit_vectors(lat, lon) @ self._waves + self._phases).astype(np.float32)
         return embeddings

@@ -1,13 +1,15 @@
-"""What held-out photos say of a trained release: modest claims, when to abstain, and against its start."""
+"""Calibration rewards probabilities that are right; held-out photos say when to abstain, and what was won."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from whyhere.gallery import Gallery
-from whyhere.ranking import RankingConfig
-from whyhere.training._check import LEAST_PHOTOS, check_held_out, ranking_section
+from whyhere.ranking import RankedPlace, RankingConfig
+from whyhere.training import LEAST_PHOTOS, check_held_out, forecast_loss, ranking_section
 
 PLACES = 60
 RANKING = RankingConfig(temperature=0.05, cell_resolution=2, radius_km=300.0, abstain_below=0.0)
@@ -94,3 +96,28 @@ def test_the_start_is_compared_on_the_same_photos():
     same = check(right, right)
     assert same.comparison.equal == 40
     assert "not clear" in same.sentence
+
+
+def ranked(*probabilities):
+    return [RankedPlace(point=i, radius_km=100.0, probability=p) for i, p in enumerate(probabilities)]
+
+
+def test_takes_the_first_answer_that_holds_the_truth_and_elsewhere_if_none_does():
+    answers = ranked(0.5, 0.2)
+    assert forecast_loss(answers, np.array([50.0, 50.0])) == pytest.approx(-np.log(0.5))
+    assert forecast_loss(answers, np.array([500.0, 50.0])) == pytest.approx(-np.log(0.2))
+    assert forecast_loss(answers, np.array([500.0, 500.0])) == pytest.approx(-np.log(0.3))
+
+
+@given(st.floats(0.05, 0.95), st.floats(0.05, 0.95))
+def test_is_least_in_expectation_for_the_true_probability(truth, claimed):
+    def expected(probability):
+        hit = forecast_loss(ranked(probability), np.array([0.0]))
+        miss = forecast_loss(ranked(probability), np.array([1e4]))
+        return truth * hit + (1 - truth) * miss
+
+    assert expected(truth) <= expected(claimed) + 1e-12
+
+
+def test_certainty_that_is_wrong_costs_much_but_not_everything():
+    assert 20 < forecast_loss(ranked(1.0), np.array([1e4])) < 1e3
