@@ -100,3 +100,18 @@ def test_the_sparse_code_has_the_signs_of_the_agreements():
     z_img = alignment.encode_image(features).z_img
     assert z_img.any()
     assert (z_img * alignment.concept_agreements(features) >= 0).all()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_score_is_the_product_of_a_photos_code_and_a_places_code(kind):
+    alignment, rng = make_alignment(kind, seed=3), np.random.default_rng(4)
+    places = rng.normal(size=(30, len(alignment.basis)))
+    places /= np.linalg.norm(places, axis=1, keepdims=True)
+    code = alignment.encode_image(rng.normal(size=P))
+    a, b = alignment.factors(code)
+    products = a * alignment.place_codes(places) @ code.z_img + b * alignment.place_rests(
+        code.residual, places
+    )
+    scores = alignment.scores(code, places)
+    np.testing.assert_allclose(scores, products, atol=1e-5)
+    np.testing.assert_allclose(scores, alignment.contributions(code, places).scores, atol=1e-5)

@@ -162,14 +162,15 @@ def test_the_seed_decides_everything():
 
 def test_random_banks_that_need_training_come_from_the_study(study):
     class Foreign:
-        """An alignment of another kind: nothing but the protocol."""
+        """An alignment of another kind: nothing but the algebra that all share."""
 
         def __init__(self, inner):
             self._inner = inner
             self.concept_ids = inner.concept_ids
 
         def __getattr__(self, name):
-            if name in {"encode_image", "scores", "contributions", "location_concepts", "grounded"}:
+            algebra = {"basis", "location_mean", "norms", "factors", "place_codes", "place_rests"}
+            if name in {"encode_image", "scores", "contributions", "location_concepts", "grounded", *algebra}:
                 return getattr(self._inner, name)
             raise AttributeError(name)
 

@@ -29,7 +29,6 @@ from whyhere.evaluation.faithfulness._concept_tests import mean_of_means, unit_v
 from whyhere.evaluation.faithfulness._controls import (
     CodeScorer,
     best_by_concepts,
-    concept_table,
     derangements,
 )
 from whyhere.evaluation.faithfulness._photo_tests import CHANGES, overlap, rank_correlation
@@ -112,22 +111,21 @@ def test_the_best_place_by_concepts_is_the_best_score_without_a_remainder(kind, 
     rng = np.random.default_rng(12)
     alignment = KINDS[kind](rng)
     z = rng.normal(size=(7, 9)).astype(np.float32)
-    (found,) = best_by_concepts([(alignment, z)], places)
+    found = best_by_concepts(alignment, z, places)
     nothing = np.zeros(D, np.float32)
     expected = [alignment.scores(ImageCode(row, nothing), places).argmax() for row in z]
     assert found.tolist() == expected
 
 
-def test_linear_banks_that_share_a_head_are_answered_as_if_alone(study):
+def test_the_best_places_of_other_banks_are_those_of_their_place_codes(study):
     alignment, embeddings = study.alignments[0], study.gallery.embeddings
     rows = study.feature_rows(range(len(study.photos)))
     banks = [with_bank(alignment, random_directions(64, 5, seed=seed), rows) for seed in range(3)]
     rng = np.random.default_rng(2)
-    jobs = [(bank, rng.normal(size=(4, 5)).astype(np.float32)) for bank in banks]
-    together = best_by_concepts(jobs, embeddings)
-    for (bank, z), found in zip(jobs, together, strict=True):
-        expected = (concept_table(bank, embeddings) @ z.T).argmax(axis=0)
-        assert found.tolist() == expected.tolist()
+    for bank in banks:
+        z = rng.normal(size=(4, 5)).astype(np.float32)
+        expected = (bank.place_codes(embeddings) @ z.T).argmax(axis=0)
+        assert best_by_concepts(bank, z, embeddings).tolist() == expected.tolist()
     assert [bank.location_mean is alignment.location_mean for bank in banks] == [True] * 3
     assert len({bank.directions.tobytes() for bank in banks}) == 3
 

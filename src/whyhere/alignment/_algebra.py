@@ -96,12 +96,17 @@ class Alignment(ABC):
             named, rest = self.basis @ code.z_img * np.float32(a), code.residual * np.float32(b)
             scores = (location_embeddings @ named - self.location_mean @ named) / concept_norms
             scores += (location_embeddings @ rest - self.location_mean @ rest) / rest_norms
-        rows = np.flatnonzero(code.landmarks)
-        if len(rows):
-            weights = np.float32(self.places.weight) * code.landmarks[rows]
-            scores += self.places.place_codes(rows, location_embeddings) @ weights
+        if code.landmarks.any():
+            scores += self.landmark_scores(code, location_embeddings)
         result: Floats = scores.astype(np.float32, copy=False)
         return result
+
+    def landmark_scores(self, code: ImageCode, location_embeddings: Floats) -> Floats:
+        """Return the part of the landmarks in the scores of places, (n, 512): float32, shape (n,)."""
+        rows = np.flatnonzero(code.landmarks)
+        weights = np.float32(self.places.weight) * code.landmarks[rows]
+        scores: Floats = self.places.place_codes(rows, location_embeddings) @ weights
+        return scores
 
     def contributions(self, code: ImageCode, location_embeddings: Floats) -> Contributions:
         """Split the scores of some places, (m, 512), into summands, which equal `scores` to 1e-5."""
@@ -114,9 +119,7 @@ class Alignment(ABC):
             concepts=((a / concept_norms)[:, None] * (centred @ self.basis) * code.z_img).astype(np.float32),
             remainder=(b / rest_norms * (centred @ code.residual)).astype(np.float32),
             landmark_rows=rows,
-            landmarks=self.places.place_codes(rows, location_embeddings) * weights
-            if len(rows)
-            else np.empty((len(centred), 0), np.float32),
+            landmarks=self.places.place_codes(rows, location_embeddings) * weights,
         )
 
     def place_codes(self, location_embeddings: Floats) -> Floats:
@@ -126,6 +129,12 @@ class Alignment(ABC):
             centred = location_embeddings[start : start + _BLOCK] - self.location_mean
             codes[start : start + _BLOCK] = centred @ self.basis / self.norms(centred)[0][:, None]
         return codes
+
+    def place_rests(self, residual: Floats, location_embeddings: Floats) -> Floats:
+        """Return r(y) of places, (n, 512), for the residual of a photo: float32, shape (n,)."""
+        rests = location_embeddings @ residual - self.location_mean @ residual
+        divided: Floats = (rests / self._kept_norms(location_embeddings)[1]).astype(np.float32, copy=False)
+        return divided
 
     def location_concepts(self, location_embeddings: Floats) -> Floats:
         """Tell how much every place, (n, 512), has of every concept: cosines of y - m and B, (n, k)."""

@@ -220,6 +220,8 @@ class Landmarks:
         """Say how near places, (m, 512), are to some landmarks, (a,): t, 0 to 1, float32, shape (m, a)."""
         sites = self.places[landmarks].astype(np.float32)
         codes = np.empty((len(location_embeddings), len(sites)), np.float32)
+        if not len(sites):
+            return codes
         squares = (sites**2).sum(axis=1)
         for start in range(0, len(codes), _BLOCK):
             y = location_embeddings[start : start + _BLOCK]

@@ -69,16 +69,10 @@ class RegionMap(Record, frozen=True):
         return np.argsort(-self.heat, axis=None, kind="stable")
 
     def top(self, area: float = 0.2) -> NDArray[np.bool_]:
-        """Return which patches are the hottest, a share of all, at least one.
-
-        Args:
-            area: The share, above 0 and at most 1.
-
-        Returns:
-            A mask, shape (grid, grid).
+        """Return the mask, (grid, grid), of the hottest patches: a share of all, at least one.
 
         Raises:
-            ValueError: `area` is out of range.
+            ValueError: `area` is not above 0 and at most 1.
         """
         return first_cells(self.order(), area, len(self.heat))
 
@@ -126,20 +120,9 @@ def region_maps(
     box: Box = (0.0, 0.0, 1.0, 1.0),
     unit: bool = True,
 ) -> tuple[RegionMap, ...]:
-    """Turn the shares of the patches of one view into maps of concepts.
+    """Turn the shares of the patches of one view into maps of concepts; see `photo_regions`.
 
-    Args:
-        traced: What the tower says about the view.
-        alignment: The alignment of the release.
-        concept_ids: The concepts.
-        box: The part of the photo that the view shows.
-        unit: As for `photo_regions`.
-
-    Returns:
-        One map a concept, in their order.
-
-    Raises:
-        UsageError: The release has no such concept, or takes other features than the tower's embedding.
+    `box` is the part of the photo that the view shows.
     """
     columns = [concept_column(alignment, concept_id) for concept_id in concept_ids]
     length = max(float(np.linalg.norm(traced.embedding)), 1e-12) if unit else 1.0
@@ -231,7 +214,7 @@ def draw_regions(
     area: float = 0.2,
     max_side_px: int = 640,
 ) -> Image.Image:
-    """Draw where a concept is raised and lowered.
+    """Draw where a concept is raised and lowered, as an RGB picture with a legend below the photo.
 
     Args:
         image: The photo, upright RGB (`Photo.image`); it is not changed.
@@ -239,9 +222,6 @@ def draw_regions(
         title: Words of the legend; the concept's id by default.
         area: Share of the grid that the line surrounds, its hottest patches.
         max_side_px: Longest side of the photo in the result; it is never enlarged.
-
-    Returns:
-        The picture, RGB, with a legend below the photo.
 
     Raises:
         ValueError: `max_side_px` or `area` is out of range.
@@ -285,14 +265,7 @@ def region_pictures(
 ) -> tuple[RegionPicture, ...]:
     """Draw the maps of some concepts, given by id and name, for a report: PNGs without metadata.
 
-    Args:
-        tower: As for `photo_regions`, as the others.
-        image: The photo.
-        alignment: The alignment of the release.
-        concepts: Ids and names of the concepts.
-        spec: How the tower wants its photos.
-        unit: Whether the alignment takes embeddings of unit length.
-        max_side_px: Longest side of the photo in the pictures.
+    The longest side of the photo has `max_side_px`; the other arguments are those of `photo_regions`.
 
     Raises:
         UsageError: As for `photo_regions`.

@@ -1,14 +1,12 @@
 """What explanations are compared with: changed codes of a photo, banks without meaning, maps of others.
 
-For every kind of alignment the contribution of concept j at a place y is a(code) z_img[j] t_j(y) with a > 0,
-and the remainder b(code) r(y) with b > 0 for a given residual: changes of z_img change a and b, which do not
-depend on the place. So t and r are computed once, and each changed code costs one product with t. Tested
-against `Alignment.scores`.
+For every kind of alignment the contribution of concept j at a place y is a(code) z_img[j] t_j(y), and the
+remainder b(code) r(y) for a given residual: changes of z_img change a and b, which do not depend on the
+place. So t and r are computed once, and each changed code costs one product with t.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -36,21 +34,9 @@ HALVES = 2
 
 _BLOCK = 8192  # rows of the gallery at a time: temporaries stay near 16 MB
 _QUERIES = 1024
-_PROBES = 64  # places at which a and b are read off
 
 Closed = LinearAlignment | PhotoCodeAlignment
 """Alignments in closed form, whose bank and maps can be exchanged without a training."""
-
-
-def concept_table(alignment: Alignment, embeddings: Floats) -> Floats:
-    """Return t: what every place has of every concept, float32, shape (n, k), up to one positive factor."""
-    k = len(alignment.concept_ids)
-    ones = ImageCode(np.ones(k, np.float32), np.zeros(embeddings.shape[1], np.float32))
-    table = np.empty((len(embeddings), k), np.float32)
-    for start in range(0, len(embeddings), _BLOCK):
-        rows = slice(start, start + _BLOCK)
-        table[rows] = alignment.contributions(ones, embeddings[rows]).concepts
-    return table
 
 
 class CodeScorer:
@@ -63,9 +49,7 @@ class CodeScorer:
 
     def __init__(self, alignment: Alignment, embeddings: Floats) -> None:
         self._alignment, self._embeddings = alignment, embeddings
-        self._table = concept_table(alignment, embeddings)
-        self._rows = np.linspace(0, len(embeddings) - 1, min(_PROBES, len(embeddings))).astype(np.intp)
-        self._probes = np.ascontiguousarray(embeddings[self._rows])
+        self._codes = alignment.place_codes(embeddings)
 
     def scores(self, code: ImageCode, changed: Floats) -> Floats:
         """Score every place for every changed code.
@@ -77,65 +61,31 @@ class CodeScorer:
         Returns:
             As `Alignment.scores`, float32, shape (c, n).
         """
-        parts = [
-            self._alignment.contributions(code, self._embeddings[start : start + _BLOCK])
-            for start in range(0, len(self._embeddings), _BLOCK)
-        ]
-        remainder = np.concatenate([part.remainder for part in parts])
-        scales = np.array(
-            [self._factors(ImageCode(z, code.residual), remainder) for z in changed], np.float32
-        )
-        scores: Floats = (changed * scales[:, :1]).astype(np.float32) @ self._table.T
-        scores += scales[:, 1:] * remainder
-        if len(parts[0].landmark_rows):  # no concept changes these
-            scores += np.concatenate([part.landmarks.sum(axis=1) for part in parts])
+        alignment = self._alignment
+        factors = np.array([alignment.factors(replace(code, z_img=z)) for z in changed], np.float32)
+        scores: Floats = (changed * factors[:, :1]) @ self._codes.T
+        scores += factors[:, 1:] * alignment.place_rests(code.residual, self._embeddings)
+        scores += alignment.landmark_scores(code, self._embeddings)  # no concept changes these
         return scores
 
-    def _factors(self, code: ImageCode, remainder: Floats) -> tuple[float, float]:
-        """Return a and b of a code."""
-        parts = self._alignment.contributions(code, self._probes)
-        expected, rest = self._table[self._rows] * code.z_img, remainder[self._rows]
-        above, below = float((parts.concepts * expected).sum()), float((expected * expected).sum())
-        rest_above, rest_below = float(parts.remainder @ rest), float(rest @ rest)
-        return above / below if below > 0 else 0.0, rest_above / rest_below if rest_below > 0 else 0.0
 
-
-def best_by_concepts(jobs: Sequence[tuple[Alignment, Floats]], embeddings: Floats) -> list[Rows]:
+def best_by_concepts(alignment: Alignment, z: Floats, embeddings: Floats) -> Rows:
     """Find the best place by the named concepts alone, without any remainder.
 
     Args:
-        jobs: Alignments, each with coefficients of m photos, float32, shape (m, k). Those in closed form that
-            share a head are answered in one pass over the gallery.
+        alignment: The alignment.
+        z: Coefficients of m photos, float32, shape (m, k).
         embeddings: Unit location embeddings of the gallery, shape (n, 512).
 
     Returns:
-        Rows of the gallery, shape (m,), one array a job.
+        Rows of the gallery, shape (m,).
     """
-    found: list[Rows] = [np.empty(0, np.intp)] * len(jobs)
-    shared: dict[int, list[tuple[int, Closed, Floats]]] = {}
-    for number, (alignment, z) in enumerate(jobs):
-        if isinstance(alignment, Closed):
-            shared.setdefault(id(alignment.location_mean), []).append((number, alignment, z))
-        else:
-            table = concept_table(alignment, embeddings)
-            parts = [z[start : start + _QUERIES] for start in range(0, len(z), _QUERIES)]
-            found[number] = np.concatenate([(table @ part.T).argmax(axis=0) for part in parts])
-    for group in shared.values():
-        queries = np.concatenate([z @ alignment.basis.T for _, alignment, z in group])
-        rows = _best_linear(embeddings, queries, group[0][1].location_mean)
-        ends = np.cumsum([len(z) for _, _, z in group])
-        for (number, _, _), part in zip(group, np.split(rows, ends[:-1]), strict=True):
-            found[number] = part
-    return found
-
-
-def _best_linear(embeddings: Floats, queries: Floats, mean: Floats) -> Rows:
-    """Return argmax over places of <q, y - m> / |y - m| for queries (c, 512)."""
+    queries = z @ alignment.basis.T
     best = np.zeros(len(queries), np.intp)
     highest = np.full(len(queries), -np.inf, np.float32)
     for start in range(0, len(embeddings), _BLOCK):
-        y = embeddings[start : start + _BLOCK] - mean
-        y /= np.maximum(np.linalg.norm(y, axis=1, keepdims=True), 1e-6)
+        y = embeddings[start : start + _BLOCK] - alignment.location_mean
+        y /= alignment.norms(y)[0][:, None]
         for first in range(0, len(queries), _QUERIES):
             part = slice(first, first + _QUERIES)
             scores = y @ queries[part].T

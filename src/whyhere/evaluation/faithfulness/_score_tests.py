@@ -145,14 +145,11 @@ def _curves(study: Study, members: Rows, banks: Sequence[Alignment]) -> list[_Cu
     """Return the errors of photos with every bank."""
     embeddings = study.gallery.embeddings
     codes = [np.array([bank.encode_image(study.features[i]).z_img for i in members]) for bank in banks]
-    whole = best_by_concepts(list(zip(banks, codes, strict=True)), embeddings)
-    jobs = [
-        (bank, np.concatenate([_kept(bank, z, rows, embeddings, step) for step in STEPS]))
-        for bank, z, rows in zip(banks, codes, whole, strict=True)
-    ]
-    cut = best_by_concepts(jobs, embeddings)
     curves = []
-    for z, rows, parts in zip(codes, whole, cut, strict=True):
+    for bank, z in zip(banks, codes, strict=True):
+        rows = best_by_concepts(bank, z, embeddings)
+        cut = np.concatenate([_kept(bank, z, rows, embeddings, step) for step in STEPS])
+        parts = best_by_concepts(bank, cut, embeddings)
         km = study.errors_km(np.concatenate((parts, rows)).reshape(len(STEPS) + 1, len(members)), members)
         count = (z != 0).sum(axis=1)
         curves.append((np.where(count == 0, FARTHEST_KM, km), count.astype(np.float64)))
