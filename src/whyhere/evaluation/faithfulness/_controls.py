@@ -63,10 +63,10 @@ class CodeScorer:
         """
         alignment = self._alignment
         factors = np.array([alignment.factors(replace(code, z_img=z)) for z in changed], np.float32)
-        scores: Floats = (changed * factors[:, :1]) @ self._codes.T
-        scores += factors[:, 1:] * alignment.place_rests(code.residual, self._embeddings)
-        scores += alignment.landmark_scores(code, self._embeddings)  # no concept changes these
-        return scores
+        named = (changed * factors[:, :1]) @ self._codes.T
+        rest = factors[:, 1:] * alignment.place_rests(code.residual, self._embeddings)
+        scores = named + rest + alignment.landmark_scores(code, self._embeddings)
+        return scores.astype(np.float32, copy=False)
 
 
 def best_by_concepts(alignment: Alignment, z: Floats, embeddings: Floats) -> Rows:
