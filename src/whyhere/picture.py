@@ -129,7 +129,9 @@ class Result:
 
     def _repr_html_(self) -> str:
         """Show the same and the picture in a notebook."""
-        return as_notebook_html(self._lines(), self.plot())
+        first, *others = (escape(line) for line in self._lines() if line)
+        text = "<br>".join((f"<strong>{first}</strong>", *others))
+        return f'<div style="max-width:64rem"><p>{text}</p>{self.plot().svg}</div>'
 
 
 def save_as(path: str | os.PathLike[str], kinds: Files) -> Path:
@@ -155,10 +157,3 @@ def save_as(path: str | os.PathLike[str], kinds: Files) -> Path:
     except OSError as error:
         raise UsageError(f"{target}: cannot write it ({error.strerror})") from error
     return target
-
-
-def as_notebook_html(lines: Sequence[str], drawn: Picture) -> str:
-    """Return what a notebook shows of a result: its lines as text, and its picture below."""
-    first, *others = (escape(line) for line in lines if line)
-    text = "<br>".join((f"<strong>{first}</strong>", *others))
-    return f'<div style="max-width:64rem"><p>{text}</p>{drawn.svg}</div>'

@@ -16,7 +16,7 @@ from whyhere.prediction import ReleaseCard
 from whyhere.report import BLUE, GREY, RED, Bar, Curve, Section, bars, curves, intervals, page, scatter
 
 SVG = "{http://www.w3.org/2000/svg}"
-NUMBERS = st.floats(-1e6, 1e6, width=32)
+NUMBERS = st.integers(-(10**6), 10**6).map(lambda thousandths: thousandths / 1000)
 NAN = math.nan
 
 

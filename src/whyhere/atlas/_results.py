@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 from itertools import islice
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from whyhere._record import Record
 from whyhere.geo import PlaceName, great_circle_km
+from whyhere.picture import Files, Picture, Result
 from whyhere.prediction import ReleaseCard, shown_as, unconfirmed
-
-if TYPE_CHECKING:
-    import os
-
-    from whyhere.picture import Picture
 
 IN_SAMPLE = "part of the concept's direction was fitted to this reference: no test"
 """Said wherever an agreement is shown that the release was fitted to."""
@@ -39,8 +34,8 @@ class _Named:
         return unconfirmed(self.evidence)
 
 
-class _Shown(Record, frozen=True):
-    """A result that a prompt, a notebook and a file show alike."""
+class _Shown(Result, Record, frozen=True):
+    """A result that draws, tells and saves itself."""
 
     def plot(self) -> Picture:
         """Draw the result."""
@@ -48,32 +43,15 @@ class _Shown(Record, frozen=True):
 
         return draw(self)
 
-    def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write the result to a file.
+    def _lines(self) -> tuple[str, str, str]:
+        from whyhere.atlas._pages import lines
 
-        Args:
-            path: The suffix says what is written: .json, .html, .txt, .svg or .png; .geojson of a map.
+        return lines(self)
 
-        Raises:
-            UsageError: The suffix is none of these, or the file cannot be written.
-        """
+    def _files(self) -> Files:
         from whyhere.atlas._pages import files
-        from whyhere.picture import save_as
 
-        return save_as(path, files(self))
-
-    def __repr__(self) -> str:
-        """Say the essence in three lines."""
-        from whyhere.atlas._pages import lines
-
-        return "\n  ".join(line for line in lines(self) if line)
-
-    def _repr_html_(self) -> str:
-        """Show the same and the picture in a notebook."""
-        from whyhere.atlas._pages import lines
-        from whyhere.picture import as_notebook_html
-
-        return as_notebook_html(lines(self), self.plot())
+        return files(self)
 
 
 class PlaceConcept(_Named, Record, frozen=True):

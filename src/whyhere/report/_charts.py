@@ -297,7 +297,8 @@ class _Axis:
         step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= raw)
         digits = max(0, -math.floor(math.log10(step) + 1e-9))
         first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
-        return [(self.at(n * step), f"{n * step:,.{digits}f}" if n else "0") for n in range(first, last + 1)]
+        form = f",.{digits}f" if digits <= 6 else ".3g"
+        return [(self.at(n * step), f"{n * step:{form}}" if n else "0") for n in range(first, last + 1)]
 
 
 def _interval(axis: _Axis, one: Estimate, y: float, colour: str) -> list[Item]:
