@@ -27,19 +27,19 @@ class StubLocator:
     def __init__(self, *, seconds: float = 0.0, note: Callable[[str], None] = lambda name: None) -> None:
         self._seconds, self._note = seconds, note
 
-    def locate_many(
-        self, photos: Iterable[Path], *, top: int = 5, on_error: Callable[[PhotoError], None] | None = None
-    ) -> Iterator[Prediction]:
-        assert on_error is not None
+    def locate_each(self, photos: Iterable[Path], *, top: int = 5) -> Iterator[Prediction | PhotoError]:
         photos = list(photos)
-        for start in range(0, len(photos), 3):
+        for start in range(0, len(photos), 3):  # in batches, as the image tower takes them
             opened = []
             for path in photos[start : start + 3]:
                 try:
                     opened.append(open_photo(path))
                 except PhotoError as error:
-                    on_error(error)
+                    opened.append(error)
             for photo in opened:
+                if isinstance(photo, PhotoError):
+                    yield photo
+                    continue
                 time.sleep(self._seconds)
                 self._note(photo.name)
                 red, green, blue = np.asarray(photo.image, np.float64).reshape(-1, 3).mean(axis=0)

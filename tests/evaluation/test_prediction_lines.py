@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from pathlib import Path
@@ -19,7 +20,6 @@ from whyhere.evaluation import (
     read_predictions,
     system_prediction,
 )
-from whyhere.evaluation._predictions import parse_prediction
 from whyhere.geo import PlaceName
 from whyhere.prediction import Answer, Prediction
 from whyhere.report import stream
@@ -225,21 +225,23 @@ def test_what_whyhere_writes_keeps_to_the_schema():
     SCHEMA.validate(system_prediction(prediction, seconds=1.0).to_dict())
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.dictionaries(keys, json_values, max_size=8) | json_values)
-def test_what_keeps_to_the_schema_is_read_without_a_complaint(value):
+def test_what_keeps_to_the_schema_is_read_without_a_complaint(tmp_path, value):
     if isinstance(value, dict):
         own = {name: item for name, item in value.items() if name not in ("place", "release")}
         value = {**own, "photo": "a.jpg"}
     try:
-        json.dumps(value, allow_nan=False)
+        line = json.dumps(value, allow_nan=False)
     except ValueError:
         return
-    complaints: list[str] = []
-    parsed = parse_prediction(value, complaints)
     if SCHEMA.is_valid(value):
-        assert not isinstance(parsed, str)
-        assert not complaints
+        found = read(tmp_path, line)
+        assert len(found.predictions) == 1
+        assert not found.problems
+    else:  # nothing but a usage error
+        with contextlib.suppress(UsageError):
+            read(tmp_path, line)
 
 
 def test_predictions_survive_a_round_trip(tmp_path):

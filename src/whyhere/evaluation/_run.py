@@ -15,8 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -40,13 +39,11 @@ from whyhere.evaluation._protocol import (
     near_duplicates,
     read_folds,
 )
-from whyhere.images import display_name
 from whyhere.ranking import RankingConfig
 from whyhere.tables import NameIndex, Problem
 
 if TYPE_CHECKING:
     from whyhere.locator import Locator
-    from whyhere.prediction import Prediction
     from whyhere.releases import Release
 
 
@@ -90,7 +87,7 @@ def predict(
     # Photos go through the image tower in batches: the first of a batch takes the time of all. Only the mean
     # says something.
     started = time.perf_counter()
-    found = _locate_each(locator, [files[query.photo] for query in waiting], top)
+    found = locator.locate_each([files[query.photo] for query in waiting], top=top)
     for query, answered in zip(waiting, found, strict=True):
         if isinstance(answered, PhotoError):
             problems.append(unreadable(query, answered.reason))
@@ -106,18 +103,6 @@ def predict(
         told()
     kept = tuple(query for query in benchmark.queries if query.photo in done)
     return [done[query.photo] for query in kept], benchmark.keep(kept, *problems)
-
-
-def _locate_each(locator: Locator, photos: Sequence[Path], top: int) -> Iterator[Prediction | PhotoError]:
-    """Yield a prediction or an error for each photo, in order."""
-    waiting, errors = deque(photos), deque[PhotoError]()
-    for answered in locator.locate_many(photos, top=top, on_error=errors.append):
-        while errors and errors[0].photo == display_name(waiting[0]):
-            waiting.popleft()
-            yield errors.popleft()
-        waiting.popleft()
-        yield answered
-    yield from errors
 
 
 def _size(path: Path) -> int:
