@@ -16,9 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from whyhere.encoders._onnx_graph import GraphBuilder
-from whyhere.encoders._onnx_vit import ViTConfig
-from whyhere.encoders._sessions import Session, import_onnxruntime, open_session
+from whyhere.encoders import GraphBuilder, ViTConfig, import_onnxruntime
+from whyhere.encoders._sessions import Session, open_session
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -135,7 +134,7 @@ def matmul_rates(threads: int, *, engine: str | None = None, cuda: bool = False)
         if engine in (None, "onnxruntime"):
             sessions["onnxruntime float32"], _ = open_session(path, threads=threads, providers=[_CPU])
         if engine in (None, "openvino") and has_openvino():
-            from whyhere.encoders._openvino import OpenVinoSession
+            from whyhere.encoders._sessions import OpenVinoSession
 
             own = OpenVinoSession(path, threads=threads)
             sessions[f"openvino {own.precision}"] = own

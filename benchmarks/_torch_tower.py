@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from whyhere.encoders import _onnx_format as fmt
-from whyhere.encoders._onnx_vit import ViTConfig, weight_shapes
+from whyhere.encoders import ViTConfig, weight_shapes
+from whyhere.encoders import _onnx as fmt
 
 Array = NDArray[np.float32]
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from whyhere.encoders._onnx_graph import GraphBuilder
-from whyhere.encoders._onnx_vit import ClipViTBuilder, FloatArray, Linear, ViTConfig
+from whyhere.encoders import ClipViTBuilder, GraphBuilder, ViTConfig
+from whyhere.encoders._clip_onnx import FloatArray, Linear
 
 _GELU_FLOOR = 0.1638  # quick GELU is never below minus this
 

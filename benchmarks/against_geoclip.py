@@ -44,7 +44,7 @@ JITTER_DEG = 0.05
 MAKE_CLIP = """
 import sys; from pathlib import Path; sys.path.insert(0, sys.argv[2])
 from clip_folder import write_clip_folder
-from whyhere.encoders._onnx_vit import VIT_L_14
+from whyhere.encoders import VIT_L_14
 write_clip_folder(Path(sys.argv[1]), vision=VIT_L_14)
 """
 FETCH = """

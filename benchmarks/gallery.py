@@ -27,7 +27,7 @@ import numpy as np
 from safetensors.numpy import save_file
 
 from _bench import best_seconds
-from whyhere.encoders._location import LocationEncoder, location_encoder_shapes
+from whyhere.encoders import LocationEncoder, location_encoder_shapes
 from whyhere.gallery import Gallery, open_gallery
 
 ENCODED = 8192  # places that the encoders are timed on; the time grows with their number

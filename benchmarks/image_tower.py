@@ -30,10 +30,10 @@ from numpy.typing import NDArray
 
 from _bench import cosine, processor
 from _tower_ways import RotatedBuilder, per_token, rotated, weight_only
-from whyhere.encoders import _onnx_format as fmt
-from whyhere.encoders._onnx_convert import float_weights
-from whyhere.encoders._onnx_vit import VIT_B_16, ClipViTBuilder, Linear, float_linear
-from whyhere.encoders._sessions import Session, import_onnxruntime
+from whyhere.encoders import VIT_B_16, ClipViTBuilder, import_onnxruntime
+from whyhere.encoders import _onnx as fmt
+from whyhere.encoders._clip_onnx import Linear, float_linear, float_weights
+from whyhere.encoders._sessions import Session
 from whyhere.errors import PhotoError
 from whyhere.images import find_photos, open_photo, preprocess
 

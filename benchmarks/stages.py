@@ -24,7 +24,7 @@ import numpy as np
 
 import _bench
 from whyhere._parts import Parts, assemble
-from whyhere.encoders._onnx_vit import VIT_B_16, VIT_L_14
+from whyhere.encoders import VIT_B_16, VIT_L_14
 from whyhere.geo import place_names
 from whyhere.images import open_photo, preprocess
 from whyhere.ranking import CellIndex, cell_probabilities, rank_places

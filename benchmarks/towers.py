@@ -29,8 +29,7 @@ from numpy.typing import NDArray
 
 import _bench
 from _torch_tower import random_state, state_of_onnx, torch_tower
-from whyhere.encoders import OnnxImageTower
-from whyhere.encoders._onnx_vit import VIT_B_16, VIT_L_14, ClipViTBuilder, ViTConfig
+from whyhere.encoders import VIT_B_16, VIT_L_14, ClipViTBuilder, OnnxImageTower, ViTConfig
 from whyhere.errors import PhotoError
 from whyhere.images import find_photos, open_photo, preprocess
 from whyhere.releases import asset_path
@@ -89,7 +88,7 @@ def ways_of(model: str, folder: Path, threads: int) -> tuple[ViTConfig, dict[str
 
 def openvino_float32(path: Path, threads: int) -> dict[str, Way]:
     """Open the tower in OpenVINO and float32, where it would choose bfloat16."""
-    from whyhere.encoders._openvino import OpenVinoSession
+    from whyhere.encoders._sessions import OpenVinoSession
 
     session = OpenVinoSession(path, threads=threads, precision="float32")
 

@@ -28,8 +28,7 @@ from PIL import Image
 from whyhere._parts import assemble
 from whyhere.alignment import ImageCode
 from whyhere.encoders import PatchShares, TracingTower
-from whyhere.encoders import _onnx_format as fmt
-from whyhere.encoders._tracing import _Weights
+from whyhere.encoders import _onnx as fmt
 from whyhere.explain import (
     RegionMap,
     concept_score,
@@ -221,7 +220,7 @@ def compare_methods(locator: Locator, folder: Path, files: list[str], threads: i
 
 def final_tokens(path: Path) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
     """Return what sends tokens [t, h] to unit embeddings [t, d], as if each were the class token."""
-    weights = _Weights(fmt.read_model(path), path)
+    weights = fmt.FloatWeights(fmt.read_model(path), path.parent)
     scale, bias = (weights[f"vision_model.post_layernorm.{part}"] for part in ("weight", "bias"))
     projection = weights["visual_projection"]
 

@@ -11,9 +11,7 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import save_file
 
-from whyhere.encoders._location import location_encoder_shapes
-from whyhere.encoders._onnx_vit import ViTConfig, weight_shapes
-from whyhere.encoders._text_tower import TextConfig, text_weight_shapes
+from whyhere.encoders import TextConfig, ViTConfig, location_encoder_shapes, text_weight_shapes, weight_shapes
 
 VISION = ViTConfig(hidden=24, mlp=40, layers=2, heads=3, patch=32, image_size=224, projection=768)
 TEXT = TextConfig(hidden=24, mlp=48, layers=2, heads=4, vocabulary=700, positions=77, projection=768)

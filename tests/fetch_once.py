@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from whyhere.errors import WhyhereError
-from whyhere.releases import Asset, HubSource, Member, WheelSource, fetch, resolve
+from whyhere.releases import Asset, HubSource, SourceFile, WheelSource, fetch, resolve
 
 plan: dict[str, Any] = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
 
@@ -30,15 +30,18 @@ def convert(members: Path, target: Path) -> None:
         shutil.copyfile(path, target / path.name)
 
 
-def convert_hub(file: Path, target: Path) -> None:
-    shutil.copyfile(file, target / "weights.bin")
+def convert_hub(folder: Path, target: Path, weights: str) -> None:
+    shutil.copyfile(folder / "model.bin", target / "weights.bin")
     (target / "notes.txt").write_text("from the hub\n", encoding="utf-8")
 
 
 def asset() -> Asset:
     wheel = plan["wheel"]
-    members = tuple(Member(**member) for member in wheel.pop("members"))
-    hub = HubSource(**plan["hub"], convert=convert_hub) if "hub" in plan else None
+    members = tuple(SourceFile(**member) for member in wheel.pop("members"))
+    hub = None
+    if "hub" in plan:
+        files = tuple(SourceFile(**file) for file in plan["hub"].pop("files"))
+        hub = HubSource(**plan["hub"], files=files, convert=convert_hub)
     return Asset(
         name="tiny",
         summary="tiny weights",

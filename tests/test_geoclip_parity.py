@@ -22,7 +22,7 @@ from whyhere import releases
 from whyhere._parts import Parts, assemble
 from whyhere.images import open_photo, preprocess
 from whyhere.ranking import gallery_softmax
-from whyhere.releases._convert import geoclip as convert_geoclip
+from whyhere.releases import geoclip as convert_geoclip
 
 pytestmark = [
     pytest.mark.torch,
@@ -85,7 +85,7 @@ def with_tower(release: Path, clip: Path, target: Path, **parts: Any) -> Path:
     }
     text = target / "text"
     text.mkdir()
-    from whyhere.encoders._export import export_text_tower
+    from whyhere.encoders import export_text_tower
 
     export_text_tower(clip, text)
     config["text_tower"] = {"folder": "text"}

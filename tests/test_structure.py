@@ -30,14 +30,7 @@ ORDER = {part: number for number, part in enumerate(part for floor in FLOORS for
 # Results show and save themselves, as notebooks expect; what draws and writes them is loaded when asked.
 WHEN_ASKED = {("prediction", "report"), ("atlas", "atlas")}
 # Imports of another package's insides that are still to go.
-STILL_REACHING_IN = {
-    ("cli/_concepts.py", "whyhere.encoders._export"),
-    ("releases/_convert.py", "whyhere.encoders._export"),
-    ("releases/_convert.py", "whyhere.encoders._onnx_convert"),
-    ("releases/_geoclip_folder.py", "whyhere.encoders._location"),
-    ("releases/_prepared.py", "whyhere.encoders._export"),
-    ("releases/_prepared.py", "whyhere.encoders._sessions"),
-}
+STILL_REACHING_IN: set[tuple[str, str]] = set()
 
 
 def module_name(path: Path) -> str:

@@ -10,7 +10,7 @@ from PIL import Image
 from safetensors.numpy import save_file
 
 from planted import land_places
-from whyhere.encoders._location import location_encoder_shapes
+from whyhere.encoders import location_encoder_shapes
 
 DIMS, CONCEPTS, SIZE_PX = 12, 5, 16
 

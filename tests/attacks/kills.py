@@ -80,8 +80,7 @@ def _gallery(inputs: Path) -> tuple[Work, str]:
 
 
 def _fetch(inputs: Path) -> tuple[Work, str]:
-    from whyhere.releases import Asset, FolderSource, HubFile
-    from whyhere.releases._store import install
+    from whyhere.releases import Asset, HubSource, SourceFile, install
 
     source = inputs / "model"
     source.mkdir()
@@ -95,7 +94,7 @@ def _fetch(inputs: Path) -> tuple[Work, str]:
                 file.writelines(data[i : i + 5000] for i in range(part * 500_000, (part + 1) * 500_000, 5000))
 
     digest = hashlib.sha256(weights).hexdigest()
-    files = (HubFile("weights.bin", len(weights), digest),)
+    files = (SourceFile("weights.bin", len(weights), digest),)
     asset = Asset(
         name="tiny",
         summary="tiny weights",
@@ -103,7 +102,7 @@ def _fetch(inputs: Path) -> tuple[Work, str]:
         recipe="1",
         files=tuple(f"part{part}.bin" for part in range(6)),
         installed_size=0,
-        folder=FolderSource("a/b", "0" * 40, files, convert, "tiny"),
+        hub=HubSource("a/b", "0" * 40, files, convert, "tiny"),
     )
 
     def work(folder: Path) -> None:

@@ -248,8 +248,7 @@ def test_prompts_through_a_text_tower(tiny, tmp_path):
     assert rows.shape == (2, tiny[1])
     # The same prompts through the tower by hand: unit rows averaged, minus the mean over many names.
     from whyhere.concepts import load_bank
-    from whyhere.encoders import TextTower
-    from whyhere.encoders._export import export_text_tower
+    from whyhere.encoders import TextTower, export_text_tower
 
     (tmp_path / "exported").mkdir()
     export_text_tower(folder, tmp_path / "exported")

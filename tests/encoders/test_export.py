@@ -11,9 +11,7 @@ import pytest
 from tiny_clip import forward, random_pixels
 
 from clip_folder import VISION, write_clip_folder
-from whyhere.encoders import CustomTower, OnnxImageTower, TowerNames
-from whyhere.encoders._export import export_image_tower
-from whyhere.encoders._onnx_vit import VIT_L_14, ViTConfig
+from whyhere.encoders import VIT_L_14, CustomTower, OnnxImageTower, TowerNames, ViTConfig, export_image_tower
 from whyhere.errors import MissingFileError, UsageError
 
 

@@ -13,9 +13,7 @@ import pytest
 from tiny_clip import TINY, forward, random_pixels, random_state
 
 from clip_folder import VISION, write_clip_folder
-from whyhere.encoders import CustomTower, OnnxImageTower, _openvino
-from whyhere.encoders._export import export_image_tower
-from whyhere.encoders._onnx_vit import ClipViTBuilder
+from whyhere.encoders import ClipViTBuilder, CustomTower, OnnxImageTower, _sessions, export_image_tower
 from whyhere.errors import MissingFileError, UsageError
 from whyhere.releases import load_image_tower
 
@@ -65,7 +63,7 @@ def test_openvino_computes_in_the_precision_that_it_would_choose(
 ):
     if wants and "BF16" not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         pytest.skip("this processor has no bfloat16 instructions")
-    monkeypatch.setattr(_openvino, "_prefers_bfloat16", lambda core: wants)
+    monkeypatch.setattr(_sessions, "_prefers_bfloat16", lambda core: wants)
     tower, pixels = OnnxImageTower(path, engine="openvino"), random_pixels(3)
     assert tower.computes_with == f"openvino, CPU, {precision}"
     exact = OnnxImageTower(path).embed(pixels)
@@ -149,7 +147,7 @@ def test_importing_openvino_reports_to_nobody(openvino, tmp_path):
     (package / "backend" / "__init__.py").touch()
     (package / "backend" / "backend_ga4.py").touch()
     code = (
-        "import pathlib, sys; from whyhere.encoders._openvino import import_openvino\n"
+        "import pathlib, sys; from whyhere.encoders._sessions import import_openvino\n"
         "assert import_openvino().Core().available_devices\n"
         f"print(pathlib.Path({str(told)!r}).exists())\n"
         f"import openvino_telemetry; print(pathlib.Path({str(told)!r}).exists())"

@@ -9,9 +9,15 @@ import numpy as np
 import pytest
 from tiny_clip import TINY, forward, random_pixels, random_state
 
-from whyhere.encoders._image_tower import OnnxImageTower, TowerOutput
-from whyhere.encoders._onnx_graph import GraphBuilder
-from whyhere.encoders._onnx_vit import VIT_B_16, VIT_L_14, ClipViTBuilder, ViTConfig
+from whyhere.encoders import (
+    VIT_B_16,
+    VIT_L_14,
+    ClipViTBuilder,
+    GraphBuilder,
+    OnnxImageTower,
+    TowerOutput,
+    ViTConfig,
+)
 from whyhere.errors import MissingFileError
 
 ACCURACY = {"rtol": 1e-4, "atol": 1e-4}  # float32 against float64 through two layers

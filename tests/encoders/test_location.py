@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
-from whyhere.encoders._equal_earth import ARC_SINE, SINE, arc_sine, equal_earth
-from whyhere.encoders._location import LocationEncoder, location_encoder_shapes
+from whyhere.encoders import LocationEncoder, equal_earth, location_encoder_shapes
+from whyhere.encoders._location import ARC_SINE, SINE, arc_sine
 from whyhere.errors import MissingFileError
 
 ORACLE = Path(__file__).parent.parent / "data" / "location_oracle.npz"

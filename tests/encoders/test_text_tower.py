@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
 from clip_folder import TEXT, vocabulary, write_clip_folder, write_vocabulary
-from whyhere.encoders import ClipTokenizer, TextTower
-from whyhere.encoders._export import export_text_tower
+from whyhere.encoders import ClipTokenizer, TextTower, export_text_tower
 from whyhere.errors import MissingFileError
 
 TEXTS = [

@@ -10,9 +10,7 @@ import pytest
 from safetensors.numpy import save_file
 from tiny_clip import TINY, forward, random_pixels, random_state, write_int8
 
-from whyhere.encoders._image_tower import OnnxImageTower
-from whyhere.encoders._onnx_convert import convert_clip_int8, convert_clip_safetensors
-from whyhere.encoders._onnx_vit import ClipViTBuilder
+from whyhere.encoders import ClipViTBuilder, OnnxImageTower, convert_clip_int8, convert_clip_safetensors
 from whyhere.errors import MissingFileError
 
 onnx = pytest.importorskip("onnx")

@@ -10,11 +10,14 @@ import pytest
 from tiny_clip import TINY, forward, random_pixels, random_state
 
 from clip_folder import write_clip_folder
-from whyhere.encoders import OnnxImageTower
-from whyhere.encoders._export import export_image_tower
-from whyhere.encoders._onnx_graph import GraphBuilder
-from whyhere.encoders._onnx_vit import ClipViTBuilder, ViTConfig
-from whyhere.encoders._tracing import TracingTower
+from whyhere.encoders import (
+    ClipViTBuilder,
+    GraphBuilder,
+    OnnxImageTower,
+    TracingTower,
+    ViTConfig,
+    export_image_tower,
+)
 from whyhere.errors import MissingFileError
 
 CONFIGS = [

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from whyhere.encoders._onnx_vit import ViTConfig, weight_shapes
+from whyhere.encoders import ViTConfig, weight_shapes
 
 TINY = ViTConfig(hidden=24, mlp=40, layers=2, heads=3, patch=4, image_size=16, projection=10)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from whyhere.encoders._location import location_encoder_shapes
+from whyhere.encoders import location_encoder_shapes
 
 
 @pytest.fixture(scope="session")

@@ -374,7 +374,7 @@ def test_absent_and_foreign_files_are_refused(tmp_path, coordinates, weights, ca
 def test_weights_that_give_no_direction_are_refused(tmp_path, coordinates, cache):
     from safetensors.numpy import save_file
 
-    from whyhere.encoders._location import location_encoder_shapes
+    from whyhere.encoders import location_encoder_shapes
 
     path = tmp_path / "zero.safetensors"
     save_file({name: np.zeros(shape, np.float32) for name, shape in location_encoder_shapes().items()}, path)

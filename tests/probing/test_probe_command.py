@@ -183,7 +183,7 @@ def test_the_real_release_has_a_concept_space():
     from whyhere.releases import asset_path, resolve
 
     try:
-        asset_path(resolve("base").config.location_encoder_asset)
+        asset_path(resolve("base").config.location_encoder.asset)
     except MissingFileError as error:
         pytest.skip(str(error))
     maker, called = _probe._features("base", True, 0)

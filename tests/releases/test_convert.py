@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 from whyhere._io import exclusive
 from whyhere.errors import MissingFileError
-from whyhere.releases import asset_path
-from whyhere.releases._convert import gallery_from_csv, image_tower_from_checkpoint
+from whyhere.releases import asset_path, gallery_from_csv, image_tower_from_checkpoint
 
 
 def _csv(folder: Path, text: str) -> Path:
@@ -74,8 +73,6 @@ def test_only_the_image_tower_is_taken_from_a_whole_clip_model(
     torch = pytest.importorskip("torch")
     from safetensors.numpy import load_file
 
-    from whyhere.encoders import _onnx_convert
-
     tensors = {
         "logit_scale": torch.tensor(4.6),
         "text_model.embeddings.token_embedding.weight": torch.ones(5, 2),
@@ -85,10 +82,10 @@ def test_only_the_image_tower_is_taken_from_a_whole_clip_model(
     torch.save(tensors, tmp_path / "pytorch_model.bin")
     taken: dict[str, np.ndarray] = {}
     monkeypatch.setattr(
-        _onnx_convert, "convert_clip_safetensors", lambda weights, target: taken.update(load_file(weights))
+        "whyhere.encoders.convert_clip_safetensors", lambda weights, target: taken.update(load_file(weights))
     )
     (tmp_path / "built").mkdir()
-    image_tower_from_checkpoint(tmp_path / "pytorch_model.bin", tmp_path / "built")
+    image_tower_from_checkpoint(tmp_path, tmp_path / "built", "float32")
     assert set(taken) == {"vision_model.embeddings.class_embedding", "visual_projection.weight"}
     np.testing.assert_array_equal(taken["visual_projection.weight"], [[0, 3], [1, 4], [2, 5]])
     assert list((tmp_path / "built").iterdir()) == []  # nothing but the tower stays

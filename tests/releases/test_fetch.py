@@ -410,20 +410,20 @@ def _hub(fetcher: Fetcher, body: str, data: bytes = b"the weights of the hub") -
     """Put a stand-in for huggingface_hub on the path, and let the index be out of reach."""
     package = fetcher.folder / "packages" / "huggingface_hub"
     package.mkdir(parents=True)
-    file = fetcher.folder / "hub-file.bin"
+    file = fetcher.folder / "model.bin"
     file.write_bytes(data)
-    header = "def hf_hub_download(repo_id, filename, *, revision):\n"
-    (package / "__init__.py").write_text(header + body.replace("FILE", repr(str(file))), encoding="utf-8")
+    header = "def try_to_load_from_cache(repo_id, filename, *, revision):\n"
+    (package / "__init__.py").write_text(
+        f"{header}{body.replace('FILE', repr(str(file)))}\ndef hf_hub_url(*_, **__):\n    raise OSError\n",
+        encoding="utf-8",
+    )
+    (package / "utils.py").write_text("build_hf_headers = None\n", encoding="utf-8")
+    (package / "file_download.py").write_text("http_get = None\n", encoding="utf-8")
     fetcher.environment["PYTHONPATH"] = str(package.parent)
     fetcher.environment["PIP_INDEX_URL"] = "http://127.0.0.1:9/simple"
     digest = hashlib.sha256(data).hexdigest()
-    return {
-        "repo": "some/model",
-        "revision": "a" * 40,
-        "file": "model.bin",
-        "size": len(data),
-        "sha256": digest,
-    }
+    files = [{"path": "model.bin", "size": len(data), "sha256": digest}]
+    return {"repo": "some/model", "revision": "a" * 40, "files": files}
 
 
 def test_the_hub_is_the_last_source(fetcher: Fetcher) -> None:
@@ -434,13 +434,13 @@ def test_the_hub_is_the_last_source(fetcher: Fetcher) -> None:
     assert status == 0, err
     _assert_whole(fetcher)
     manifest = json.loads((fetcher.asset / "manifest.json").read_text())
-    assert manifest["source"]["from"] == f"some/model/model.bin at {'a' * 40}"
+    assert manifest["source"]["from"] == f"some/model at {'a' * 40}"
     assert (fetcher.asset / "weights.bin").read_bytes() == b"the weights of the hub"
 
 
 def test_a_wrong_file_of_the_hub_is_refused(fetcher: Fetcher) -> None:
     hub = _hub(fetcher, "    return FILE\n")
-    status, _, err = fetcher.run(hub={**hub, "sha256": "0" * 64})
+    status, _, err = fetcher.run(hub={**hub, "files": [{**hub["files"][0], "sha256": "0" * 64}]})
     assert status == 3
     assert "some/model on the Hugging Face hub: wrong checksum" in err
     _assert_absent(fetcher)

@@ -256,12 +256,12 @@ def test_the_hub_gives_the_pinned_files_or_none(
         releases.fetch(release)
     assert not (home / "assets" / "clip-vit-l14").exists()
     files = tuple(
-        releases.HubFile(path.name, path.stat().st_size, hashlib.sha256(path.read_bytes()).hexdigest())
+        releases.SourceFile(path.name, path.stat().st_size, hashlib.sha256(path.read_bytes()).hexdigest())
         for path in (
             source / name for name in ("model.safetensors", "config.json", "vocab.json", "merges.txt")
         )
     )
-    pinned = dataclasses.replace(real, folder=dataclasses.replace(real.folder, files=files))
+    pinned = dataclasses.replace(real, hub=dataclasses.replace(real.hub, files=files))
     told: list[tuple[str, int, int | None]] = []
     fetched = releases.fetch(release, assets={real.name: pinned}, progress=lambda *step: told.append(step))
     assert fetched == ("clip-vit-l14",)
@@ -390,7 +390,7 @@ def test_a_model_folder_of_the_users_own_is_exported_once(
 def test_an_onnx_file_of_the_users_own_is_run(
     ready_home: Path, tmp_path: Path, clip: Path, geoclip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from whyhere.encoders._export import export_image_tower
+    from whyhere.encoders import export_image_tower
 
     monkeypatch.setenv("WHYHERE_HOME", str(ready_home))
     tower: dict[str, object] = {

@@ -15,7 +15,7 @@ import pytest
 from clip_folder import TEXT, write_clip_folder
 from whyhere import releases
 from whyhere.errors import MissingFileError
-from whyhere.releases import ASSETS, HubFile
+from whyhere.releases import ASSETS, SourceFile
 
 pytest.importorskip("huggingface_hub")
 
@@ -85,10 +85,10 @@ def test_a_download_that_broke_off_goes_on_where_it_stopped(hub: type[Hub], tmp_
     files = []
     for name in NAMES:
         data = (tmp_path / "served" / name).read_bytes()
-        files.append(HubFile(name, len(data), hashlib.sha256(data).hexdigest()))
+        files.append(SourceFile(name, len(data), hashlib.sha256(data).hexdigest()))
     real = ASSETS["clip-vit-l14"]
-    source = dataclasses.replace(real.folder, repo=REPO, revision=REVISION, files=tuple(files))
-    assets = {real.name: dataclasses.replace(real, folder=source)}
+    source = dataclasses.replace(real.hub, repo=REPO, revision=REVISION, files=tuple(files))
+    assets = {real.name: dataclasses.replace(real, hub=source)}
     release = releases.resolve("geoclip-l14")
     part = release.config.text_tower
     config = dataclasses.replace(release.config, location_encoder=part, gallery=part, image_head=part)

@@ -41,7 +41,7 @@ def test_reads_every_field(tmp_path: Path) -> None:
     config = read_config(_write(tmp_path, _changed("image_tower.views", 7)))
     assert (config.name, config.version) == ("small", "0.1.0")
     assert (config.image_tower.asset, config.image_tower.views) == ("tiny", 7)
-    assert config.location_encoder_asset == config.gallery_asset == "tiny"
+    assert config.location_encoder.asset == config.gallery.asset == "tiny"
     assert config.alignment == {}
     assert config.ranking == {"temperature": 0.1}
     assert config.card.name == "small"
@@ -130,7 +130,7 @@ def test_a_built_in_name_goes_before_a_directory(tmp_path: Path, monkeypatch: py
     assert [release.name for release in known_releases()] == ["small"]
 
 
-@pytest.mark.parametrize("name", ["nothing", "", "no/such/dir", "_torch_file.py"])
+@pytest.mark.parametrize("name", ["nothing", "", "no/such/dir", "_convert.py"])
 def test_an_unknown_release_names_the_known_ones(name: str) -> None:
     with pytest.raises(MissingFileError, match=r"no release named .* releases that come with whyhere: "):
         resolve(name)

@@ -17,8 +17,7 @@ from tiny_index import CONFIG
 from whyhere import releases
 from whyhere.cli import app
 from whyhere.errors import MissingFileError, UsageError
-from whyhere.releases import ASSETS, Release
-from whyhere.releases._cached import computed
+from whyhere.releases import ASSETS, Release, computed
 
 FILES = {"clip-vit-b16": ASSETS["clip-vit-b16"].files, "geoclip": ASSETS["geoclip"].files}
 
@@ -322,17 +321,17 @@ def test_the_tables_of_assets_agree_with_themselves() -> None:
     for name, asset in ASSETS.items():
         assert asset.name == name
         if asset.wheel is None:
-            paths = [file.path for file in asset.folder.files]
+            paths = [file.path for file in asset.hub.files]
             assert len(set(paths)) == len(paths)
-            assert all(re.fullmatch(r"[0-9a-f]{64}", file.sha256) for file in asset.folder.files)
-            assert re.fullmatch(r"[0-9a-f]{40}", asset.folder.revision)
-            assert asset.folder.release in {release.name for release in releases.known_releases()}
-            assert asset.bytes_needed > asset.folder.size
+            assert all(re.fullmatch(r"[0-9a-f]{64}", file.sha256) for file in asset.hub.files)
+            assert re.fullmatch(r"[0-9a-f]{40}", asset.hub.revision)
+            assert asset.hub.release in {release.name for release in releases.known_releases()}
+            assert asset.bytes_needed > asset.hub.size
             continue
         names = [member.name for member in asset.wheel.members]
         assert len(set(names)) == len(names)
         digests = [asset.wheel.sha256, *(member.sha256 for member in asset.wheel.members)]
-        digests += [asset.hub.sha256] if asset.hub else []
+        digests += [file.sha256 for file in asset.hub.files] if asset.hub else []
         assert all(re.fullmatch(r"[0-9a-f]{64}", digest) for digest in digests)
         assert len(set(digests)) == len(digests)
         assert asset.bytes_needed > asset.wheel.size

@@ -230,7 +230,7 @@ def _encoder(start: Release, folder: Path | None) -> Encode | None:
     from whyhere.releases import load_text_tower
 
     if folder is not None:
-        from whyhere.encoders._export import export_text_tower
+        from whyhere.encoders import export_text_tower
 
         if not folder.is_dir():
             raise MissingFileError(f"--text-tower {folder}: no such folder")

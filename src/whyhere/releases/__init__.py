@@ -6,8 +6,9 @@ Nothing is fetched unless `fetch` is called.
 """
 
 from whyhere._io import assets_dir, galleries_dir, home
-from whyhere.releases._assets import ASSETS, Asset, FolderSource, HubFile, HubSource, Member, WheelSource
-from whyhere.releases._config import ReleaseConfig, read_config
+from whyhere.releases._assets import ASSETS
+from whyhere.releases._config import ImageTowerConfig, PartConfig, ReleaseConfig, read_config
+from whyhere.releases._convert import gallery_from_csv, geoclip, image_tower_from_checkpoint, read_torch_file
 from whyhere.releases._credits import (
     CREDITS_FILE,
     Credit,
@@ -17,26 +18,26 @@ from whyhere.releases._credits import (
     read_credits,
     write_credits,
 )
-from whyhere.releases._describe import describe
-from whyhere.releases._parts import ImageTowerConfig, PartConfig
-from whyhere.releases._prepared import (
-    load_image_tower,
-    load_text_tower,
-    prepare_heads,
-    wanted_engine,
-)
 from whyhere.releases._release import (
+    FileCheck,
     Release,
     asset_path,
+    describe,
     disk_bytes,
     fetch,
     known_releases,
+    load_image_tower,
+    load_text_tower,
     missing,
+    prepare_heads,
+    record,
     remove,
     resolve,
+    verify,
+    wanted_engine,
 )
-from whyhere.releases._sources import Progress
-from whyhere.releases._verify import FileCheck, record, verify
+from whyhere.releases._sources import Asset, HubSource, Progress, SourceFile, WheelSource
+from whyhere.releases._store import computed, install
 
 __all__ = [
     "ASSETS",
@@ -44,18 +45,17 @@ __all__ = [
     "Asset",
     "Credit",
     "FileCheck",
-    "FolderSource",
-    "HubFile",
     "HubSource",
     "ImageTowerConfig",
-    "Member",
     "PartConfig",
     "Progress",
     "Release",
     "ReleaseConfig",
+    "SourceFile",
     "WheelSource",
     "asset_path",
     "assets_dir",
+    "computed",
     "credit_counts",
     "credits_markdown",
     "credits_of_table",
@@ -63,7 +63,11 @@ __all__ = [
     "disk_bytes",
     "fetch",
     "galleries_dir",
+    "gallery_from_csv",
+    "geoclip",
     "home",
+    "image_tower_from_checkpoint",
+    "install",
     "known_releases",
     "load_image_tower",
     "load_text_tower",
@@ -71,6 +75,7 @@ __all__ = [
     "prepare_heads",
     "read_config",
     "read_credits",
+    "read_torch_file",
     "record",
     "remove",
     "resolve",

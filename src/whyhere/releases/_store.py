@@ -1,26 +1,35 @@
-"""Keeps assets on disk so that each is whole or absent, whatever interrupts.
+"""The cache: assets as they were fetched and converted, and what was computed from them.
 
-An asset is built in `tmp/`, on the same file system, flushed to disk, and renamed into place in one step.
-Its `manifest.json` records what it was made from and the checksum of every file.
+Every directory is complete or absent, whatever happens to the process that makes it, and has a record of its
+files: an asset `manifest.json`, which also says what it was made from, the others `checksums.json`.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
+import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from whyhere._io import MEMORY, assets_dir, exclusive, file_problem, home, put_in_place, sha256_of
+from whyhere._io import (
+    MEMORY,
+    assets_dir,
+    exclusive,
+    file_problem,
+    home,
+    put_in_place,
+    seal,
+    sealed_problems,
+    sha256_of,
+)
 from whyhere.errors import MissingFileError
-from whyhere.releases._assets import Asset
-from whyhere.releases._build import build
-from whyhere.releases._child import size_of, termination_unwinds
-from whyhere.releases._sources import Progress
+from whyhere.releases._sources import Asset, Progress, build, size_of, termination_unwinds
 
 MANIFEST = "manifest.json"
 
@@ -44,11 +53,8 @@ def problem_of(asset: Asset) -> str | None:
         return f"{directory / MANIFEST} is missing or damaged"
     if not _is_current(asset, manifest):
         return "made by another version of whyhere"
-    for name, recorded in manifest["files"].items():
-        problem = file_problem(directory / name, recorded, home() / MEMORY)
-        if problem:
-            return problem
-    return None
+    found = (file_problem(directory / name, it, home() / MEMORY) for name, it in manifest["files"].items())
+    return next((problem for problem in found if problem), None)
 
 
 def check_files(asset: Asset, progress: Progress) -> dict[Path, str | None]:
@@ -110,74 +116,148 @@ def install(
     Raises:
         MissingFileError: No source gives it, or it cannot be written; what was there before still is.
     """
-    force = force or not _stored_as(asset, weights)
+    if asset.wheel is None and weights is not None:
+        force = force or _stored_weights(asset) not in (None, weights)
     if not force and problem_of(asset) is None:
         return False
-    root = home()
-    with _disk_errors(asset, root), termination_unwinds():
-        for name in ("assets", "locks", "tmp"):
-            (root / name).mkdir(parents=True, exist_ok=True)
 
-        def waiting() -> None:
-            progress(f"waiting for another process that is fetching {asset.name}", 0, None)
+    def waiting() -> None:
+        progress(f"waiting for another process that is fetching {asset.name}", 0, None)
 
-        with exclusive(root / "locks" / f"{asset.name}.lock", waiting=waiting):
-            if not force and problem_of(asset) is None:
-                return False
-            _sweep(root / "tmp", asset)
-            stage = root / "tmp" / f"{asset.name}@{os.getpid()}-{uuid.uuid4().hex[:8]}"
-            try:
-                _check_space(asset, root)
-                built = stage / "built"
-                built.mkdir(parents=True)
-                kind = weights or _stored_weights(asset) or "float32"
-                source = build(asset, stage, built, progress, folder=folder, weights=kind)
-                _write_manifest(asset, built, source)
-                put_in_place(built, directory_of(asset))
-            finally:
-                shutil.rmtree(stage, ignore_errors=True)
+    with _workplace(asset.name, _cannot_write(asset), waiting=waiting) as stage:
+        if not force and problem_of(asset) is None:
+            return False
+        free = shutil.disk_usage(home()).free
+        if free < asset.bytes_needed:
+            raise MissingFileError(
+                f"{asset.name} needs {asset.bytes_needed / 1e6:.0f} MB while it is fetched, and the disk of "
+                f"{home()} has {free / 1e6:.0f} MB left: make room, or set WHYHERE_HOME to another disk"
+            )
+        built = stage / "built"
+        built.mkdir()
+        kind = weights or _stored_weights(asset) or "float32"
+        source = build(asset, stage, built, progress, folder=folder, weights=kind)
+        files = {
+            path.name: {"size": path.stat().st_size, "sha256": sha256_of(path)}
+            for path in sorted(built.iterdir())
+        }
+        manifest = {"asset": asset.name, "recipe": asset.recipe, "source": source, "files": files}
+        (built / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+        assets_dir().mkdir(exist_ok=True)
+        put_in_place(built, directory_of(asset))
     return True
 
 
 def delete(asset: Asset) -> int:
     """Delete the asset and return how many bytes that freed; 0 where it is absent."""
-    directory, root = directory_of(asset), home()
-    if not directory.exists():
+    if not directory_of(asset).exists():
         return 0
-    with _disk_errors(asset, root):
-        for name in ("locks", "tmp"):
-            (root / name).mkdir(parents=True, exist_ok=True)
-        with exclusive(root / "locks" / f"{asset.name}.lock", waiting=lambda: None):
-            freed = size_of(directory)
-            _sweep(root / "tmp", asset)
-            doomed = root / "tmp" / f"{asset.name}@deleted-{uuid.uuid4().hex[:8]}"
-            directory.rename(doomed)  # gone in one step, also where deleting is interrupted
-            shutil.rmtree(doomed)
+    with _workplace(asset.name, _cannot_write(asset), waiting=lambda: None):
+        return discard(directory_of(asset), asset=asset.name)
+
+
+def discard(directory: Path, *, asset: str) -> int:
+    """Delete a directory of the cache and return how many bytes that freed; 0 where it is absent.
+
+    Args:
+        directory: What to delete.
+        asset: Asset that it was made from. It goes among the leftovers of that asset first, so that the next
+            fetch sweeps it up where deleting is interrupted.
+
+    Raises:
+        MissingFileError: It cannot be deleted.
+    """
+    if not directory.is_dir():
+        return 0
+    freed = size_of(directory)
+    doomed = home() / "tmp" / f"{asset}@{directory.name}-{uuid.uuid4().hex[:8]}"
+    try:
+        doomed.parent.mkdir(exist_ok=True)
+        directory.rename(doomed)
+        shutil.rmtree(doomed)
+    except OSError as error:
+        raise MissingFileError(f"{directory} cannot be deleted: {error.strerror or error}") from error
     return freed
 
 
-def _write_manifest(asset: Asset, built: Path, source: dict[str, str]) -> None:
-    files = {
-        path.name: {"size": path.stat().st_size, "sha256": sha256_of(path)}
-        for path in sorted(built.iterdir())
-    }
-    manifest = {"asset": asset.name, "recipe": asset.recipe, "source": source, "files": files}
-    (built / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+def fingerprint_of(*parts: str) -> str:
+    """Return a short name for everything that a result depends on."""
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
-def _sweep(tmp: Path, asset: Asset) -> None:
-    """Delete what killed runs left; only the holder of the asset's lock may write there, so none is alive."""
-    for leftover in tmp.glob(f"{asset.name}@*"):
-        shutil.rmtree(leftover, ignore_errors=True)
+def computed(kind: str, fingerprint: str, make: Callable[[Path], None]) -> Path:
+    """Return the directory `kind`/`fingerprint` of the cache; make it where it is absent or damaged.
+
+    Of two processes one makes it and the other waits. What a killed one left, the next one sweeps up.
+
+    Args:
+        kind: Directory below the cache.
+        fingerprint: Names everything the result depends on.
+        make: Fills an empty directory. It is renamed into place when all is written, so that what is found
+            is complete.
+
+    Raises:
+        MissingFileError: The cache cannot be written.
+    """
+    final = home() / kind / fingerprint
+
+    def is_whole() -> bool:
+        problems = sealed_problems(final, home() / MEMORY)
+        return problems is not None and not any(problems.values())
+
+    if is_whole():
+        return final
+    failure = (
+        f"{final} cannot be written: REASON. Remedy: make room or give write permission there, or set "
+        "WHYHERE_HOME to another directory"
+    )
+    with _workplace(f"{kind}-{fingerprint}", failure, required=False) as stage:
+        if is_whole():
+            return final
+        if final.is_dir():
+            print(f"whyhere: {final} is damaged or of another version: made again", file=sys.stderr)
+        make(stage)
+        seal(stage)
+        final.parent.mkdir(exist_ok=True)
+        put_in_place(stage, final)
+    return final
 
 
-def _check_space(asset: Asset, root: Path) -> None:
-    free = shutil.disk_usage(root).free
-    if free < asset.bytes_needed:
-        raise MissingFileError(
-            f"{asset.name} needs {asset.bytes_needed / 1e6:.0f} MB while it is fetched, and the disk of "
-            f"{root} has {free / 1e6:.0f} MB left: make room, or set WHYHERE_HOME to another disk"
-        )
+def _cannot_write(asset: Asset) -> str:
+    return (
+        f"{asset.name} cannot be written below {home()}: REASON. Remedy: make room or give write permission "
+        "there, or set WHYHERE_HOME to another directory; nothing half-written stays"
+    )
+
+
+@contextmanager
+def _workplace(
+    name: str, failure: str, *, waiting: Callable[[], None] | None = None, required: bool = True
+) -> Iterator[Path]:
+    """Hold the lock of a name and give a directory for work in progress, which goes in the end.
+
+    Only who holds the lock writes there: what killed runs left is swept up first.
+
+    Raises:
+        MissingFileError: A fault of the cache directory: `failure`, with the reason for its REASON.
+    """
+    root = home()
+    stage = root / "tmp" / f"{name}@{os.getpid()}-{uuid.uuid4().hex[:8]}"
+    try:
+        for folder in ("locks", "tmp"):
+            (root / folder).mkdir(parents=True, exist_ok=True)
+        lock = exclusive(root / "locks" / f"{name}.lock", waiting=waiting, required=required)
+        with termination_unwinds(), lock as alone:
+            for leftover in (root / "tmp").glob(f"{name}@*") if alone else ():
+                shutil.rmtree(leftover, ignore_errors=True)
+            try:
+                stage.mkdir()
+                yield stage
+            finally:
+                shutil.rmtree(stage, ignore_errors=True)
+    except OSError as error:
+        file = f" ({error.filename})" if error.filename and required else ""
+        raise MissingFileError(failure.replace("REASON", f"{error.strerror or error}{file}")) from error
 
 
 def _stored_weights(asset: Asset) -> str | None:
@@ -186,31 +266,14 @@ def _stored_weights(asset: Asset) -> str | None:
     return source.get("weights") if isinstance(source, dict) else None
 
 
-def _stored_as(asset: Asset, weights: str | None) -> bool:
-    return weights is None or asset.folder is None or _stored_weights(asset) in (None, weights)
-
-
 def _is_current(asset: Asset, manifest: dict[str, Any]) -> bool:
     source = manifest.get("source")
-    accepted = [part.sha256 for part in (asset.wheel, asset.hub) if part is not None]
-    accepted += [asset.folder.files[0].sha256] if asset.folder else []
+    accepted = [asset.wheel.sha256] if asset.wheel else []
+    accepted += [asset.hub.files[0].sha256] if asset.hub else []
     same_source = isinstance(source, dict) and (
         source.get("sha256") in accepted
         # A folder of the user's was chosen by hand, with whatever weights it holds.
-        or (asset.folder is not None and source.get("kind") == "folder")
+        or (asset.wheel is None and source.get("kind") == "folder")
     )
     same_files = set(asset.files) <= manifest["files"].keys()
     return same_source and same_files and manifest.get("recipe") == asset.recipe
-
-
-@contextmanager
-def _disk_errors(asset: Asset, root: Path) -> Iterator[None]:
-    """Say what a fault of the cache directory means for the user."""
-    try:
-        yield
-    except OSError as error:
-        raise MissingFileError(
-            f"{asset.name} cannot be written below {root}: {error.strerror or error}"
-            f"{f' ({error.filename})' if error.filename else ''}. Remedy: make room or give write permission "
-            "there, or set WHYHERE_HOME to another directory; nothing half-written stays"
-        ) from error

@@ -10,6 +10,7 @@ This module knows messages and tensors, not what a graph means.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -185,3 +186,129 @@ def read_model(path: Path) -> Message:
     if not model.graph.node:
         raise MissingFileError(f"{path}: not an ONNX model (no graph in it)")
     return model
+
+
+Attribute: TypeAlias = int | float | Sequence[int]
+
+_FLOAT, _INT, _INTS = 1, 2, 7  # AttributeProto.AttributeType
+
+OPSET = 17  # the first with LayerNormalization; known to every onnxruntime since 1.12
+_IR_VERSION = 8  # the one that came with opset 17
+WEIGHTS_SUFFIX = ".weights"
+_INLINE_BYTES = 1024
+_ALIGNMENT = 65536  # offsets that every system can map, Windows being the strictest
+
+
+class GraphBuilder:
+    """Collects a graph; every method that adds something returns the name to refer to it by.
+
+    Args:
+        name: Name of the graph.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._graph = GraphProto(name=name)
+        self._weights: dict[str, NDArray[Any]] = {}
+        self._domains: set[str] = {""}
+
+    def input(self, name: str, shape: tuple[int | str, ...]) -> str:
+        """Declare a float32 input; a string in `shape` names a free dimension."""
+        self._graph.input.append(_value_info(name, shape))
+        return name
+
+    def output(self, name: str, shape: tuple[int | str, ...]) -> None:
+        """Declare a float32 output, which some node must have produced under this name."""
+        self._graph.output.append(_value_info(name, shape))
+
+    def weight(self, name: str, array: NDArray[Any]) -> str:
+        """Add an initialiser. The same weight may be added again and is stored once.
+
+        Raises:
+            ValueError: There is another weight of this name.
+        """
+        known = self._weights.setdefault(name, array)
+        if known is not array and (known.dtype != array.dtype or not np.array_equal(known, array)):
+            raise ValueError(f"two different weights are called {name}")
+        return name
+
+    def node(self, op: str, *inputs: str, name: str, domain: str = "", **attributes: Attribute) -> str:
+        """Add a node with one output; the output bears the node's name.
+
+        Args:
+            op: Operator, such as "MatMul".
+            inputs: Names of inputs, in order.
+            name: Name of the node and of its output.
+            domain: Operator set; "" is ONNX's own, "com.microsoft" that of onnxruntime.
+            attributes: int, float, or a sequence of int.
+        """
+        self._domains.add(domain)
+        node = self._graph.node.add(op_type=op, input=inputs, output=[name], name=name)
+        if domain:
+            node.domain = domain
+        for key in sorted(attributes):
+            node.attribute.append(_attribute(key, attributes[key]))
+        return name
+
+    def write(self, path: Path) -> None:
+        """Write the graph to `path` and its large weights beside it, to `path` with suffix `.weights`.
+
+        Weights in a file of their own are mapped into memory by onnxruntime instead of being parsed and
+        copied, and are written here one at a time. The same graph gives the same bytes.
+        """
+        model = ModelProto(ir_version=_IR_VERSION, producer_name="whyhere", graph=self._graph)
+        for domain in sorted(self._domains):
+            model.opset_import.add(domain=domain, version=1 if domain else OPSET)
+        weights = path.with_suffix(WEIGHTS_SUFFIX)
+        with weights.open("wb") as file:
+            for name, array in self._weights.items():
+                if array.nbytes < _INLINE_BYTES:  # shapes and the like, which must be known at load time
+                    model.graph.initializer.append(to_tensor(name, array))
+                    continue
+                file.write(bytes(-file.tell() % _ALIGNMENT))
+                model.graph.initializer.append(to_external_tensor(name, array, weights.name, file.tell()))
+                file.write(raw_bytes(array))
+        path.write_bytes(model.SerializeToString(deterministic=True))
+
+
+def _value_info(name: str, shape: tuple[int | str, ...]) -> Message:
+    info = ValueInfoProto(name=name)
+    info.type.tensor_type.elem_type = 1
+    for size in shape:
+        if isinstance(size, str):
+            info.type.tensor_type.shape.dim.add(dim_param=size)
+        else:
+            info.type.tensor_type.shape.dim.add(dim_value=size)
+    return info
+
+
+def _attribute(name: str, value: Attribute) -> Message:
+    if isinstance(value, int):
+        return AttributeProto(name=name, i=value, type=_INT)
+    if isinstance(value, float):
+        return AttributeProto(name=name, f=value, type=_FLOAT)
+    return AttributeProto(name=name, ints=value, type=_INTS)
+
+
+class FloatWeights:
+    """The float32 weights of a model by name, read from its file of weights where they lie there.
+
+    Args:
+        model: The model.
+        folder: Where its file of weights lies.
+    """
+
+    def __init__(self, model: Message, folder: Path) -> None:
+        self._tensors = {tensor.name: tensor for tensor in model.graph.initializer}
+        self._folder = folder
+
+    def __getitem__(self, name: str) -> NDArray[np.float32]:
+        tensor = self._tensors[name]
+        if tensor.data_type != FLOAT:
+            raise ValueError(f"{name} is no float32 tensor")
+        if not tensor.data_location:
+            inline: NDArray[np.float32] = to_array(tensor)
+            return inline
+        place = {entry.key: entry.value for entry in tensor.external_data}
+        count, file = int(np.prod(tensor.dims)), self._folder / Path(place["location"]).name
+        values = np.fromfile(file, "<f4", count, offset=int(place["offset"]))
+        return values.reshape(tuple(tensor.dims)).astype(np.float32, copy=False)
