@@ -119,6 +119,11 @@ class Group(Record, Generic[Part], frozen=True):
     contribution: float
     concepts: tuple[Part, ...]
 
+    @property
+    def difference(self) -> float:
+        """`contribution`, where it is one to the difference of two scores."""
+        return self.contribution
+
 
 def grouped(parts: Iterable[Part]) -> tuple[Group[Part], ...]:
     """Sort summands by group, the largest first at both levels."""
