@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from whyhere.evaluation.probing._land import coast_km, people_within
+from whyhere.evaluation.probing import coast_km, people_within
 from whyhere.geo import EARTH_RADIUS_KM, outlines
 
 OUT = Path(__file__).resolve().parent.parent / "src" / "whyhere" / "references" / "data"

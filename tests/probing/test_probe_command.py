@@ -121,8 +121,8 @@ def test_json_markdown_and_plots(table, tmp_path):
             assert 0 <= float(circle.get("cy")) <= height
         for text in root.iter("{http://www.w3.org/2000/svg}text"):
             # Half an em a letter is less than any font needs: a legend outside its picture fails here.
-            room = {"start": 1.0, "middle": 0.5, "end": 0.0}[text.get("text-anchor")]
-            length = 0.5 * 12 * len(text.text)
+            room = {"start": 1.0, "middle": 0.5, "end": 0.0}[text.get("text-anchor", "start")]
+            length = 0.5 * float(text.get("font-size")) * len(text.text)
             assert float(text.get("x")) - (1 - room) * length >= 0
             assert float(text.get("x")) + room * length <= width
             assert 0 <= float(text.get("y")) <= height

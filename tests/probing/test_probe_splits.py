@@ -8,8 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from whyhere.errors import UsageError
-from whyhere.evaluation.probing import Splitter
-from whyhere.evaluation.probing._splits import blocks
+from whyhere.evaluation.probing import Splitter, blocks
 from whyhere.geo import great_circle_km
 
 pytest.importorskip("scipy")

@@ -73,7 +73,7 @@ def test_bad_rows_are_named_with_their_lines(tmp_path):
         read_table(path, "value", kind="value")
     text = str(caught.value)
     assert "8 of 10 rows are bad" in text
-    assert "line 3: latitude 'nan' is not a number" in text
+    assert "line 3: the latitude 'nan' is not a finite number" in text
     assert "line 4: longitude 181 lies outside -180 to 180" in text
     assert "line 5: latitude -91 lies outside -90 to 90" in text
     assert "line 6: 2 cells under 3 columns" in text
@@ -93,7 +93,9 @@ def test_census_marks_are_no_incomes(tmp_path):
 
 def test_swapped_columns_are_recognised(tmp_path):
     path = written(tmp_path, "lat,lon,value\n-100.5,40,1\n-90.5,41,2\n2.3,48.8,3\n")
-    with pytest.raises(UsageError, match=r"lat holds 2 values beyond 90 .*line 2.*lon none: .* swapped"):
+    with pytest.raises(
+        UsageError, match=r"swapped: 2 of 3 latitudes lie beyond 90 .*line 2.*exchange the two column names"
+    ):
         read_table(path, "value", skip_bad_rows=True)
 
 
@@ -110,7 +112,7 @@ def test_one_wild_latitude_is_not_a_swap(tmp_path):
         ("lat,value\n1,1\n", "no column for a longitude"),
         ("lat,lon,price\n1,1,1\n", "no column for --target value; columns: lat, lon, price"),
         ("lat,lon,value\n", "no row below the header"),
-        ("", "no column for a latitude"),
+        ("", "the table is empty"),
     ],
 )
 def test_other_tables_are_refused(tmp_path, text, said):
@@ -120,9 +122,9 @@ def test_other_tables_are_refused(tmp_path, text, said):
 
 def test_binary_and_missing_files(tmp_path):
     (tmp_path / "photo.csv").write_bytes(b"lat,lon,value\n\xff\xd8\xff\x00,2,3\n")
-    with pytest.raises(UsageError, match="not a table in UTF-8"):
+    with pytest.raises(UsageError, match="not UTF-8 text"):
         read_table(tmp_path / "photo.csv", "value")
-    with pytest.raises(MissingFileError, match="no such file"):
+    with pytest.raises(MissingFileError, match="no such table"):
         read_table(tmp_path / "nothing.csv", "value")
 
 

@@ -11,9 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from whyhere.evaluation.probing import land_points
-from whyhere.evaluation.probing._land import coast_km
-from whyhere.evaluation.probing._rasters import MissingPackageError, elevations_m, koppen_classes
+from whyhere.evaluation.probing import (
+    MissingPackageError,
+    coast_km,
+    elevations_m,
+    koppen_classes,
+    land_points,
+)
 from whyhere.geo import countries, country_codes, great_circle_km
 from whyhere.references import LAYERS, country_sets, reference_for, references
 from whyhere.references import koppen_classes as packed_classes

@@ -112,7 +112,7 @@ def probe(
         date=datetime.datetime.now(datetime.UTC).date().isoformat(),
         release=called,
         settings=settings,
-        space=maker.space,
+        concept_space=maker.space,
         tasks=tuple(tasks),
         skipped=tuple(skipped),
         scores=tuple(scores),

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 from msgspec.structs import replace
 from PIL import Image
 
-from whyhere.alignment import Alignment, ImageCode, LinearAlignment, PhotoCodeAlignment
+from whyhere.alignment import Alignment, ImageCode
 from whyhere.errors import MissingFileError
+from whyhere.evaluation.faithfulness._controls import Closed
 from whyhere.evaluation.faithfulness._study import (
     Cell,
     Doubles,
@@ -28,7 +29,7 @@ from whyhere.evaluation.faithfulness._study import (
     Study,
     Table,
 )
-from whyhere.explain import concept_score, deletion_insertion, photo_regions
+from whyhere.explain import DeletionInsertion, concept_score, deletion_insertion, photo_regions
 from whyhere.geo import great_circle_km
 from whyhere.stats import nan_mean, spearman
 
@@ -61,31 +62,7 @@ _STABILITY = Outcome(
 )
 
 
-class RegionResult(Protocol):
-    """What one region test found: areas under curves over the share covered; `whyhere.explain` gives it."""
-
-    @property
-    def deletion_area(self) -> float:
-        """Under the curve of the concept as its region is covered; smaller is better."""
-        ...
-
-    @property
-    def random_deletion_area(self) -> float:
-        """The same for random regions, mean over them."""
-        ...
-
-    @property
-    def insertion_area(self) -> float:
-        """Under the curve of the concept as its region alone is uncovered; larger is better."""
-        ...
-
-    @property
-    def random_insertion_area(self) -> float:
-        """The same for random regions, mean over them."""
-        ...
-
-
-RegionTest = Callable[[Image.Image, Alignment, Sequence[str], int], Sequence[RegionResult]]
+RegionTest = Callable[[Image.Image, Alignment, Sequence[str], int], Sequence[DeletionInsertion]]
 """From a photo, its alignment, concept ids and a seed to what deleting and inserting their regions does."""
 
 
@@ -97,7 +74,9 @@ def region_test(locator: Locator) -> RegionTest | None:
     except MissingFileError:
         return None
 
-    def test(image: Image.Image, alignment: Alignment, ids: Sequence[str], seed: int) -> list[RegionResult]:
+    def test(
+        image: Image.Image, alignment: Alignment, ids: Sequence[str], seed: int
+    ) -> list[DeletionInsertion]:
         regions = photo_regions(tower, image, alignment, ids, spec=parts.preprocessing, unit=unit)
         return [
             deletion_insertion(
@@ -255,7 +234,7 @@ def stability_test(study: Study, settings: Settings, progress: Progress | None =
     assert alike is not None
     fails = gap.value <= 0 or value < 100.0 / 3
     other_seeds = "Other seeds are not looked at: that takes another training."
-    if isinstance(study.release, LinearAlignment | PhotoCodeAlignment):
+    if isinstance(study.release, Closed):
         other_seeds = "Other seeds: a head in closed form has none."
         if folds > 1:
             other_seeds += (

@@ -276,15 +276,14 @@ def embeddings(study: Study) -> tuple[Embeddings, Table] | tuple[None, None]:
         return None, None
     images = study.feature_rows(range(n))
     sums = [
-        _directions(study.alignment(photo)) @ code.z_img.astype(np.float64) + code.residual
+        study.alignment(photo).basis.astype(np.float64) @ code.z_img.astype(np.float64) + code.residual
         for photo, code in enumerate(study.codes)
     ]
     here = unit_vectors(study.lat, study.lon)
     nearest = [int((study.cells.directions @ one).argmax()) for one in here]
-    mean = np.asarray(getattr(release, "location_mean", 0.0), np.float64)
     photos = unit_rows(np.array(sums))
-    places = unit_rows(study.gallery.embeddings[nearest].astype(np.float64) - mean)
-    concepts = unit_rows(_directions(release).T)
+    places = unit_rows(study.gallery.embeddings[nearest].astype(np.float64) - release.location_mean)
+    concepts = unit_rows(release.basis.T.astype(np.float64))
     joint = np.concatenate((photos, places, concepts))
     flat, table = principal_axes(joint), countries()
     codes = country_codes(study.lat, study.lon)
@@ -314,12 +313,6 @@ def principal_axes(rows: Doubles) -> Doubles:
 def _explained(rows: Doubles) -> float:
     values = np.linalg.svd(rows - rows.mean(axis=0), compute_uv=False) ** 2
     return float(values[:2].sum() / max(float(values.sum()), 1e-300))
-
-
-def _directions(alignment: Any) -> Doubles:  # noqa: ANN401 - every kind names them in its own way
-    """Return the directions of the concepts in the location space, shape (512, k)."""
-    found = getattr(alignment, "basis", None)
-    return np.asarray(alignment.concept_directions if found is None else found, np.float64)
 
 
 def _gaps(photos: Doubles, places: Doubles, concepts: Doubles) -> Table:

@@ -6,16 +6,45 @@ or chosen is learned and chosen on training parts alone. Nothing here is needed 
 `pip install "whyhere[probe]"`.
 """
 
-from whyhere.evaluation.probing._features import CONTROLS, FEATURES, ConceptSpace, FeatureMaker, concept_space
-from whyhere.evaluation.probing._harmonics import spherical_harmonics
-from whyhere.evaluation.probing._land import land_points, land_tasks
-from whyhere.evaluation.probing._report import BAR, ProbeReport, markdown, plain_table
-from whyhere.evaluation.probing._run import Kept, Score, Settings, run_probes
-from whyhere.evaluation.probing._splits import Fold, Splitter
-from whyhere.evaluation.probing._stations import station_tasks
-from whyhere.evaluation.probing._svg import plots
-from whyhere.evaluation.probing._table import read_table
-from whyhere.evaluation.probing._task import Skipped, Task, finished
+from whyhere.evaluation.probing._probes import (
+    CONTROLS,
+    FEATURES,
+    ConceptSpace,
+    FeatureMaker,
+    Fold,
+    Splitter,
+    blocks,
+    concept_space,
+    ridge_predictions,
+    spherical_harmonics,
+    standardise,
+)
+from whyhere.evaluation.probing._report import (
+    BAR,
+    Kept,
+    ProbeReport,
+    Score,
+    Settings,
+    markdown,
+    plain_table,
+    plots,
+    run_probes,
+    sentence,
+)
+from whyhere.evaluation.probing._tasks import (
+    MissingPackageError,
+    Skipped,
+    Task,
+    coast_km,
+    elevations_m,
+    finished,
+    koppen_classes,
+    land_points,
+    land_tasks,
+    people_within,
+    read_table,
+    station_tasks,
+)
 
 __all__ = [
     "BAR",
@@ -25,21 +54,30 @@ __all__ = [
     "FeatureMaker",
     "Fold",
     "Kept",
+    "MissingPackageError",
     "ProbeReport",
     "Score",
     "Settings",
     "Skipped",
     "Splitter",
     "Task",
+    "blocks",
+    "coast_km",
     "concept_space",
+    "elevations_m",
     "finished",
+    "koppen_classes",
     "land_points",
     "land_tasks",
     "markdown",
+    "people_within",
     "plain_table",
     "plots",
     "read_table",
+    "ridge_predictions",
     "run_probes",
+    "sentence",
     "spherical_harmonics",
+    "standardise",
     "station_tasks",
 ]
