@@ -25,7 +25,14 @@ from numpy.typing import NDArray
 
 from whyhere.encoders import _onnx as fmt
 from whyhere.encoders._onnx import GraphBuilder
-from whyhere.encoders._text_tower import WEIGHTS, ClipTokenizer, TextConfig, TextTower, text_weight_shapes
+from whyhere.encoders._text_tower import (
+    WEIGHTS,
+    ClipTokenizer,
+    TextConfig,
+    TextTower,
+    text_weight_shapes,
+    transformer_shapes,
+)
 from whyhere.errors import MissingFileError
 
 FloatArray = NDArray[np.float32]
@@ -75,24 +82,14 @@ VIT_L_14 = ViTConfig(hidden=1024, mlp=4096, layers=24, heads=16, patch=14, image
 
 def weight_shapes(config: ViTConfig) -> dict[str, tuple[int, ...]]:
     """Name and shape of every weight such a tower has, no more and no less."""
-    h, m = config.hidden, config.mlp
-    shapes: dict[str, tuple[int, ...]] = {
+    h = config.hidden
+    norms = ["pre_layrnorm", "post_layernorm"]  # the first is misspelt upstream
+    return {
         "vision_model.embeddings.class_embedding": (h,),
         "vision_model.embeddings.patch_embedding.weight": (h, 3, config.patch, config.patch),
         "vision_model.embeddings.position_embedding.weight": (config.tokens, h),
         "visual_projection.weight": (config.projection, h),
-    }
-    norms = ["vision_model.pre_layrnorm", "vision_model.post_layernorm"]  # the first is misspelt upstream
-    for layer in range(config.layers):
-        prefix = f"vision_model.encoder.layers.{layer}"
-        norms += [f"{prefix}.layer_norm1", f"{prefix}.layer_norm2"]
-        for part in ("q_proj", "k_proj", "v_proj", "out_proj"):
-            shapes[f"{prefix}.self_attn.{part}.weight"] = (h, h)
-            shapes[f"{prefix}.self_attn.{part}.bias"] = (h,)
-        shapes |= {f"{prefix}.mlp.fc1.weight": (m, h), f"{prefix}.mlp.fc1.bias": (m,)}
-        shapes |= {f"{prefix}.mlp.fc2.weight": (h, m), f"{prefix}.mlp.fc2.bias": (h,)}
-    shapes |= {f"{norm}.{part}": (h,) for norm in norms for part in ("weight", "bias")}
-    return shapes
+    } | transformer_shapes("vision_model", config.layers, h, config.mlp, norms)
 
 
 def float_linear(graph: GraphBuilder, x: str, name: str, weight: FloatArray, bias: FloatArray) -> str:
@@ -393,7 +390,7 @@ def export_text_tower(folder: Path, target: Path) -> TextConfig:
 
     with _Source(folder, "text") as source:
         state = source.tensors("text_model.", "text_projection.")
-        config = source.build(lambda: _text_config(state, source))
+        config = source.build(lambda: TextConfig.of(state, *_common(source)))
         tokenizer = ClipTokenizer.load(folder)
         wanted = {name: state[name] for name in text_weight_shapes(config) if name in state}
         source.build(lambda: TextTower(config, wanted, tokenizer))
@@ -529,20 +526,5 @@ def _vision_config(state: Mapping[str, FloatArray], source: _Source) -> ViTConfi
         patch=patch,
         image_size=math.isqrt(positions - 1) * patch,
         projection=state["visual_projection.weight"].shape[0],
-        quick_gelu=quick_gelu,
-    )
-
-
-def _text_config(state: Mapping[str, FloatArray], source: _Source) -> TextConfig:
-    heads, quick_gelu = _common(source)
-    vocabulary, hidden = state["text_model.embeddings.token_embedding.weight"].shape
-    return TextConfig(
-        hidden=hidden,
-        mlp=state["text_model.encoder.layers.0.mlp.fc1.weight"].shape[0],
-        layers=sum(name.endswith(".mlp.fc1.weight") for name in state),
-        heads=heads,
-        vocabulary=vocabulary,
-        positions=state["text_model.embeddings.position_embedding.weight"].shape[0],
-        projection=state["text_projection.weight"].shape[0],
         quick_gelu=quick_gelu,
     )

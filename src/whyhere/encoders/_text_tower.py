@@ -53,24 +53,47 @@ class TextConfig:
     projection: int
     quick_gelu: bool = True
 
+    @classmethod
+    def of(cls, state: Mapping[str, FloatArray], heads: int, quick_gelu: bool) -> TextConfig:
+        """Read the shape off the weights, which do not tell heads and activation."""
+        vocabulary, hidden = state["text_model.embeddings.token_embedding.weight"].shape
+        return cls(
+            hidden=hidden,
+            mlp=state["text_model.encoder.layers.0.mlp.fc1.weight"].shape[0],
+            layers=sum(name.endswith(".mlp.fc1.weight") for name in state),
+            heads=heads,
+            vocabulary=vocabulary,
+            positions=state["text_model.embeddings.position_embedding.weight"].shape[0],
+            projection=state["text_projection.weight"].shape[0],
+            quick_gelu=quick_gelu,
+        )
+
 
 def text_weight_shapes(config: TextConfig) -> dict[str, tuple[int, ...]]:
     """Name and shape of every weight of such a tower, as in `CLIPTextModelWithProjection`."""
-    h, m = config.hidden, config.mlp
-    shapes: dict[str, tuple[int, ...]] = {
+    h = config.hidden
+    return {
         "text_model.embeddings.token_embedding.weight": (config.vocabulary, h),
         "text_model.embeddings.position_embedding.weight": (config.positions, h),
         "text_projection.weight": (config.projection, h),
-    }
-    norms = ["text_model.final_layer_norm"]
-    for layer in range(config.layers):
-        prefix = f"text_model.encoder.layers.{layer}"
-        norms += [f"{prefix}.layer_norm1", f"{prefix}.layer_norm2"]
+    } | transformer_shapes("text_model", config.layers, h, config.mlp, ["final_layer_norm"])
+
+
+def transformer_shapes(
+    model: str, layers: int, hidden: int, mlp: int, norms: Sequence[str]
+) -> dict[str, tuple[int, ...]]:
+    """Name and shape of the weights of a CLIP transformer's layers, and of its other normalisations."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    names = [f"{model}.{norm}" for norm in norms]
+    for layer in range(layers):
+        prefix = f"{model}.encoder.layers.{layer}"
+        names += [f"{prefix}.layer_norm1", f"{prefix}.layer_norm2"]
         for part in ("q_proj", "k_proj", "v_proj", "out_proj"):
-            shapes |= {f"{prefix}.self_attn.{part}.weight": (h, h), f"{prefix}.self_attn.{part}.bias": (h,)}
-        shapes |= {f"{prefix}.mlp.fc1.weight": (m, h), f"{prefix}.mlp.fc1.bias": (m,)}
-        shapes |= {f"{prefix}.mlp.fc2.weight": (h, m), f"{prefix}.mlp.fc2.bias": (h,)}
-    return shapes | {f"{norm}.{part}": (h,) for norm in norms for part in ("weight", "bias")}
+            shapes[f"{prefix}.self_attn.{part}.weight"] = (hidden, hidden)
+            shapes[f"{prefix}.self_attn.{part}.bias"] = (hidden,)
+        shapes |= {f"{prefix}.mlp.fc1.weight": (mlp, hidden), f"{prefix}.mlp.fc1.bias": (mlp,)}
+        shapes |= {f"{prefix}.mlp.fc2.weight": (hidden, mlp), f"{prefix}.mlp.fc2.bias": (hidden,)}
+    return shapes | {f"{name}.{part}": (hidden,) for name in names for part in ("weight", "bias")}
 
 
 class TextTower:
@@ -120,16 +143,7 @@ class TextTower:
             with safe_open(path, framework="numpy") as file:
                 about = file.metadata() or {}
                 state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            config = TextConfig(
-                hidden=state["text_model.final_layer_norm.weight"].shape[0],
-                mlp=state["text_model.encoder.layers.0.mlp.fc1.weight"].shape[0],
-                layers=sum(name.endswith(".mlp.fc1.weight") for name in state),
-                heads=int(about["heads"]),
-                vocabulary=state["text_model.embeddings.token_embedding.weight"].shape[0],
-                positions=state["text_model.embeddings.position_embedding.weight"].shape[0],
-                projection=state["text_projection.weight"].shape[0],
-                quick_gelu=about["activation"] == "quick_gelu",
-            )
+            config = TextConfig.of(state, int(about["heads"]), about["activation"] == "quick_gelu")
             return cls(config, state, ClipTokenizer.load(folder))
         except (SafetensorError, OSError, ValueError, KeyError) as error:
             raise MissingFileError(
