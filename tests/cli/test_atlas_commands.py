@@ -30,7 +30,7 @@ def test_a_place_is_described():
 @pytest.mark.weights
 @pytest.mark.usefixtures("base_release")
 def test_the_map_of_the_desert_is_dry(tmp_path):
-    done = whyhere("map", "desert", "--out", tmp_path / "desert.json")
+    done = whyhere("map", "desert", "--output", tmp_path / "desert.json")
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
     found = json.loads((tmp_path / "desert.json").read_text("utf-8"))
     assert found["reference"]["learned"] is True  # so that its agreement is no test

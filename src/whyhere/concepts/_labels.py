@@ -107,7 +107,7 @@ def read_labels(path: Path) -> tuple[ConceptLabel, ...]:
     for number, entry in enumerate(entries, start=1):
         try:
             label = msgspec.convert(entry, ConceptLabel)
-        except msgspec.ValidationError:
+        except (msgspec.ValidationError, ValueError):  # ValueError: a key that no encoding knows
             label = None
         if label is None or label.evidence not in ("", *EVIDENCE):
             raise MissingFileError(
@@ -131,7 +131,7 @@ def read_landmarks(path: Path) -> tuple[LandmarkLabel, ...]:
         return ()
     try:
         labels = msgspec.convert(_read_json(path, "landmarks"), tuple[LandmarkLabel, ...])
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, ValueError) as error:  # ValueError: a key that no encoding knows
         raise MissingFileError(f"{path}: cannot read the landmarks of the release ({error})") from error
     if len({label.id for label in labels}) != len(labels):
         raise MissingFileError(f"{path}: a landmark id occurs twice")
