@@ -212,7 +212,7 @@ def load_directions(
     try:
         about = msgspec.structs.asdict(msgspec.convert(content, _Provenance))
         arrays: dict[str, Any] = {name: np.asarray(tensors[name], dtype=np.float32) for name in _TENSORS}
-    except (KeyError, msgspec.ValidationError) as error:
+    except (KeyError, ValueError, msgspec.ValidationError) as error:
         raise MissingFileError(f"{file} is not a complete direction file ({error}); {_REBUILD}") from error
     found = Directions(**about, **arrays)
     if tower is not None and found.tower != tower:
