@@ -61,14 +61,7 @@ class Parts:
     @cached_property
     def cells(self) -> CellIndex:
         """The H3 cells that probability is spread over."""
-        gallery, ranking = self.gallery, self.ranking
-        return CellIndex.build(
-            gallery.lat,
-            gallery.lon,
-            resolution=ranking.cell_resolution,
-            added=gallery.added,
-            added_weight=ranking.added_weight,
-        )
+        return self.ranking.cells_of(self.gallery)
 
     @cached_property
     def countries(self) -> UnitIndex:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whyhere.errors import MissingFileError
+from whyhere.gallery import Gallery
 from whyhere.geo import vector_distance_km
 from whyhere.ranking._cells import CellIndex
 
@@ -75,6 +76,16 @@ class RankingConfig:
         if config.background >= 1:
             raise MissingFileError(f"{where}: ranking.background is a probability below 1")
         return config
+
+    def cells_of(self, gallery: Gallery) -> CellIndex:
+        """Return the cells of a gallery as they are ranked."""
+        return CellIndex.build(
+            gallery.lat,
+            gallery.lon,
+            resolution=self.cell_resolution,
+            added=gallery.added,
+            added_weight=self.added_weight,
+        )
 
 
 @dataclass(frozen=True, slots=True)

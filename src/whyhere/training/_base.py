@@ -38,7 +38,6 @@ from whyhere.tables import read_photos
 from whyhere.training._calibration import (
     BASE_RANKING,
     best_calibration,
-    cells_of,
     forecasts,
     rank_answers,
     ranking_section,
@@ -149,7 +148,7 @@ class Workshop:
         )
         grounding = Grounding.build(places, bank.ids)
         maps = grounding.directions(bank.ids, grounding.embeddings.mean(axis=0))
-        return cls(gallery, cells_of(gallery, BASE_RANKING), bank.ids, directions, maps)
+        return cls(gallery, BASE_RANKING.cells_of(gallery), bank.ids, directions, maps)
 
 
 def read_base_photos(

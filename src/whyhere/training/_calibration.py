@@ -219,17 +219,6 @@ def negative_log_densities(
     return -np.log(np.maximum(densities, 1e-300))
 
 
-def cells_of(gallery: Gallery, ranking: RankingConfig) -> CellIndex:
-    """Return the cells of a gallery as a release ranks them."""
-    return CellIndex.build(
-        gallery.lat,
-        gallery.lon,
-        resolution=ranking.cell_resolution,
-        added=gallery.added,
-        added_weight=ranking.added_weight,
-    )
-
-
 @dataclass(frozen=True, slots=True)
 class HeldOutCheck:
     """What held-out photos say of a trained release: when to abstain, and whether it beats its start.
@@ -337,7 +326,7 @@ def check_held_out(
     photos = list(zip(features, lat.tolist(), lon.tolist(), strict=True))
     queries = tuple(Query(str(row), y, x, 1) for row, (_, y, x) in enumerate(photos))
     truth = Benchmark("held-out photos", None, len(queries), queries, ())
-    cells = cells_of(gallery, ranking)
+    cells = ranking.cells_of(gallery)
     surfaces = []
     for row, (photo, _, _) in enumerate(photos, start=1):
         scores = alignment.scores(alignment.encode_image(photo), gallery.embeddings)
@@ -362,7 +351,7 @@ def check_held_out(
         )
     comparison = None
     if start is not None:
-        cells, other = cells_of(gallery, start_ranking), []
+        cells, other = start_ranking.cells_of(gallery), []
         for photo, y, x in photos:
             scores = start.scores(start.encode_image(photo), gallery.embeddings)
             other.append(rank_answers(scores, y, x, gallery, cells, start_ranking))

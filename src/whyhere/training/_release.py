@@ -27,7 +27,6 @@ from whyhere.releases import Release, galleries_dir, load_text_tower, prepare_he
 from whyhere.tables import PhotoTable, Problem, read_photos
 from whyhere.training._calibration import (
     HeldOutCheck,
-    cells_of,
     check_held_out,
     negative_log_densities,
     ranking_section,
@@ -346,7 +345,7 @@ def _calibrate(
         progress=lambda done, total: told("Embedding the gallery (first use only)", done, total),
     )
     before = RankingConfig.from_dict(start.config.ranking, where=str(start.directory / "config.json"))
-    cells = cells_of(gallery, before)
+    cells = before.cells_of(gallery)
     candidates = [float(temperature * factor) for factor in _TEMPERATURE_FACTORS]
     photos = fitted.validation[:: max(1, len(fitted.validation) // _CALIBRATION_PHOTOS)]
     loss = np.zeros(len(candidates))
