@@ -2,7 +2,7 @@
 
 Makes a virtual environment with everything the tests need, fetches release `base`, and runs formatting,
 lint, types and all tests. `--fast` leaves out torch and its tests; `--coverage` ends with the share of lines
-that ran, which on Python before 3.12 makes the tests half as slow again.
+that ran, which makes the tests half as slow again.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def main() -> int:
     """Do it all and return 0 if every check passed."""
     began = time.monotonic()
     arguments = sys.argv[1:]
-    fast, coverage = "--fast" in arguments, "--coverage" in arguments or sys.version_info >= (3, 12)
+    fast, coverage = "--fast" in arguments, "--coverage" in arguments
     arguments = [argument for argument in arguments if argument not in ("--fast", "--coverage")]
     python = ensure(".venv-test", extras="[test]", before=() if fast else (TORCH,))
     running = [
@@ -46,7 +46,6 @@ def main() -> int:
         return fetched
     print(f"Ready after {time.monotonic() - began:.0f} s\n== pytest", file=sys.stderr, flush=True)
     if coverage:
-        os.environ.setdefault("COVERAGE_CORE", "sysmon" if sys.version_info >= (3, 12) else "ctrace")
         arguments += ["--cov=whyhere", "--cov-report="]
     failed = run(python, "-m", "pytest", "-n", "auto", *arguments)
     if coverage:
